@@ -1,0 +1,133 @@
+"""The error family: every failure a user can cause says what, where in their code, and what to do.
+
+An error is raised close to the fault with a plain sentence and a hint. The Builder, which knows
+the operands and the user's line, completes it with `located`; nothing below has to carry that
+knowledge around.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+from typing import TYPE_CHECKING, Any, Iterable, Self
+
+if TYPE_CHECKING:
+    from graphflow.ir.provenance import Origin
+
+
+class GraphFlowError(Exception):
+    """Base of all errors that GraphFlow raises on purpose.
+
+    Arguments:
+        message: one sentence that states the fault, with the values involved.
+        hint: what the user can do about it.
+        operands: rows of (name, type, kind, origin) that took part.
+        origin: the user's line that built, or ran, the thing at fault.
+
+    >>> print(GraphFlowError("the feed is empty", hint="feed at least one row"))
+    GraphFlowError: the feed is empty
+      try: feed at least one row
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        operands: Iterable[tuple[str, str, str, Any]] = (),
+        origin: Origin | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.operands = tuple(operands)
+        self.origin = origin
+
+    def located(
+        self,
+        *,
+        operands: Iterable[tuple[str, str, str, Any]] = (),
+        origin: Origin | None = None,
+        hint: str | None = None,
+    ) -> Self:
+        """Fill in what the raiser could not know; what is already there stays."""
+        self.operands = self.operands or tuple(operands)
+        self.origin = self.origin or origin
+        self.hint = self.hint or hint
+        return self
+
+    def __str__(self) -> str:
+        lines = [f"{type(self).__name__}: {self.message}"]
+        rows = [
+            (name, kind_of_type, kind, _place(origin)) for name, kind_of_type, kind, origin in self.operands
+        ]
+        widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+        for row in rows:
+            cells = "   ".join(cell.ljust(width) for cell, width in zip(row, widths))
+            lines.append(f"    {cells}   {row[3]}".rstrip())
+        if self.origin is not None:
+            source = linecache.getline(self.origin.file, self.origin.line).strip()
+            lines.append(f"  at {_place(self.origin)}" + (f"      {source}" if source else ""))
+        if self.hint:
+            lines.append(f"  try: {self.hint}")
+        return "\n".join(lines)
+
+
+def _place(origin: Origin | None) -> str:
+    return "" if origin is None else f"{os.path.basename(origin.file)}:{origin.line}"
+
+
+class ShapeError(GraphFlowError):
+    """Shapes or ranks that do not fit together."""
+
+
+class DTypeError(GraphFlowError):
+    """Element types that an operation does not take, or values that a type cannot hold."""
+
+
+class AttributeValueError(GraphFlowError):
+    """An operator's attribute is unknown, missing, or has a value it cannot take."""
+
+
+class GraphError(GraphFlowError):
+    """A graph is used against its rules: mixed graphs, a name used twice, a frozen graph that grows."""
+
+
+class VerifyError(GraphError):
+    """A graph breaks an invariant of the intermediate representation."""
+
+
+class ParseError(GraphFlowError):
+    """Text that is not a graph in GraphFlow's text form."""
+
+
+class FeedError(GraphFlowError):
+    """A feed that is unknown, missing, in excess, or of the wrong type, size or symbolic dims."""
+
+
+class FetchError(GraphFlowError):
+    """Something that cannot be fetched from this session."""
+
+
+class GradientError(GraphFlowError):
+    """A gradient that does not exist, with the edge that breaks it."""
+
+
+class RewriteError(GraphFlowError):
+    """A rule or pass that does not keep its contract."""
+
+
+class BackendError(GraphFlowError):
+    """A backend that is missing, lacks an operator, or failed while compiling or running."""
+
+
+class SessionError(GraphFlowError):
+    """A session that is closed, poisoned, or bound to no graph."""
+
+
+class FileFormatError(GraphFlowError):
+    """A file or folder that is corrupt, foreign, of an unknown version, or cannot be written."""
+
+
+class MemoryPlanError(GraphFlowError):
+    """A memory plan that cannot be made within its constraints."""

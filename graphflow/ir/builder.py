@@ -1,0 +1,293 @@
+"""The Builder: the one way to make a node, by users, gradients and rewrite rules alike.
+
+`b.add(x, y)` applies the operator named add: operands become tensors of one graph, their dtypes
+are promoted, attributes completed and put into canonical form, the result's type inferred, and the
+node appended. Inference is remembered by (input types, attrs), which is all it depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphflow.errors import AttributeValueError, DTypeError, GraphError, GraphFlowError
+from graphflow.ir import dims, provenance
+from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only
+from graphflow.ir.dims import Dim
+from graphflow.ir.dtypes import DType, as_dtype, floating, promote, scalar_dtype
+from graphflow.ir.graph import Graph, default_graph, describe
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.opdef import OpDef, registry
+from graphflow.ir.provenance import Origin
+from graphflow.ir.types import TensorType
+
+_SCALARS = (bool, int, float, complex)
+
+
+class Builder:
+    """Makes nodes in `graph`.
+
+    Arguments:
+        graph: where nodes go.
+        origin: the user's line that new nodes inherit; None captures it at each call.
+
+    Every operator is a method: `b.matmul(x, w)`, `b.sum(x, axis=0)`. Operands may be tensors,
+    arrays, Python scalars, Dims, or lists of numbers.
+    """
+
+    __slots__ = ("graph", "lineage", "origin")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+    def __init__(self, graph: Graph, origin: Origin | None = None) -> None:
+        self.graph = graph
+        self.origin = origin
+        self.lineage: tuple[str, tuple[str, ...]] | None = None
+
+    def apply(
+        self, op: OpDef, inputs: Sequence[Any], given: dict[str, Any] | None = None, name: str | None = None
+    ) -> Any:
+        """Apply an operator and return its output, a tuple if there are several, None if none.
+
+        Raises:
+            GraphFlowError: with the operands and the user's line, if they do not fit the operator.
+        """
+        try:
+            tensors = self.operands(op, inputs)
+            types = tuple([tensor.type for tensor in tensors])
+            attrs = self._attrs(op, types, given) if op.attributes or given else EMPTY
+            if types:
+                key = (types, attrs)
+                made = op.memo.get(key)
+                if made is None:
+                    made = self._infer(op, key)
+            else:
+                made = op.infer(types, attrs)
+        except GraphFlowError as error:
+            dims.take_assumptions()  # of the failed inference: they are not the next node's
+            rows = describe(operand for operand in inputs if isinstance(operand, Tensor))
+            raise error.located(operands=rows, origin=self.origin or provenance.capture()) from None
+        node = self.make(op, tensors, attrs, made, name)
+        outputs = node.outputs
+        if len(outputs) == 1:
+            return outputs[0]
+        return outputs or None
+
+    def make(
+        self,
+        op: OpDef,
+        inputs: tuple[Tensor, ...],
+        attrs: Attrs,
+        types: Sequence[TensorType],
+        name: str | None,
+    ) -> Node:
+        """Append the checked node. The optimizer's builder overrides this to reuse an equal node."""
+        graph = self.graph
+        node = graph.add(
+            op, inputs, attrs, types, graph.unique_name(name or op.name), self.origin or provenance.capture(),
+            self.lineage,
+        )  # fmt: skip
+        assumed = dims.take_assumptions()
+        if assumed:
+            graph.constraints += [(left, right, node) for left, right in assumed]
+        return node
+
+    def _attrs(self, op: OpDef, types: Sequence[TensorType], given: dict[str, Any] | None) -> Attrs:
+        full = op.complete(given or {})
+        frozen = {name: freeze(value) for name, value in full.items()}
+        if self.graph.bounded:
+            frozen = {name: self.graph.adopt(value) for name, value in frozen.items()}
+        return Attrs(op.normalize(types, frozen) if op.normalize else frozen)
+
+    def _infer(self, op: OpDef, key: tuple) -> tuple[TensorType, ...]:
+        types, attrs = key
+        made = tuple(op.infer(types, attrs))
+        if not dims._assumptions.made:
+            op.memo[key] = made
+        return made
+
+    def operands(self, op: OpDef, values: Sequence[Any]) -> tuple[Tensor, ...]:
+        """The tensors, of one graph and with dtypes promoted as the operator asks, for its inputs."""
+        graph = self.graph
+        plain = True
+        for value in values:
+            if type(value) is not Tensor:
+                plain = False
+            elif value.node.graph is not graph:
+                raise GraphError(
+                    f"{op.name} mixes graphs: {value.name} belongs to {value.graph.name!r} (number "
+                    f"{value.graph.uid}), not to {graph.name!r} (number {graph.uid})",
+                    hint="build the whole expression inside one `with graph:` block",
+                )
+        if op.promotion == "same_but_first":
+            return (*self._convert(values[:1]), *self._promoted(self._convert(values[1:]), "same"))
+        if not plain:
+            values = self._convert(values)
+        return self._promoted(values, op.promotion) if op.promotion and values else tuple(values)
+
+    def _promoted(self, values: Sequence[Tensor], promotion: str) -> tuple[Tensor, ...]:
+        first = values[0].type.dtype
+        common = first
+        for tensor in values[1:]:
+            dtype = tensor.type.dtype
+            if dtype is not common:
+                common = promote(common, dtype)
+        if promotion == "float":
+            common = floating(common)
+        return tuple(
+            [value if value.type.dtype is common else self.astype(value, dtype=common) for value in values]
+        )
+
+    def _convert(self, values: Sequence[Any]) -> list[Tensor]:
+        """Tensors for arbitrary operands; Python scalars take their dtype from the others."""
+        strong: DType | None = None
+        ready: list[Any] = []
+        for value in values:
+            if not isinstance(value, (Tensor, Dim, *_SCALARS)) or isinstance(value, np.generic):
+                value = self.tensor(value)
+            ready.append(value)
+            if isinstance(value, Tensor):
+                strong = value.type.dtype if strong is None else promote(strong, value.type.dtype)
+        if strong is None:
+            for value in ready:
+                dtype = scalar_dtype(0 if isinstance(value, Dim) else value, None)
+                strong = dtype if strong is None else promote_default(strong, dtype)
+        return [value if isinstance(value, Tensor) else self.scalar(value, strong) for value in ready]
+
+    def scalar(self, value: Any, beside: DType | None = None) -> Tensor:
+        """A constant of a Python scalar (or a Dim), weakly typed beside a tensor of dtype `beside`."""
+        if isinstance(value, Dim):
+            return self.dimension(size=value, dtype=scalar_dtype(0, beside))
+        dtype = scalar_dtype(value, beside)
+        key = (type(value), value.hex() if type(value) is float else value, dtype)
+        known = _scalars.get(key)
+        if known is None:
+            attrs = Attrs(value=_scalar_array(value, dtype))
+            known = (registry["constant"], attrs, (TensorType(dtype, ()),))
+            if len(_scalars) < 10_000 and type(value) is not complex:
+                _scalars[key] = known
+        return self.make(known[0], (), known[1], known[2], None).outputs[0]
+
+    def tensor(self, value: Any, dtype: Any = None) -> Tensor:
+        """A tensor for a tensor, Dim, Python scalar, nested list or NumPy array."""
+        if isinstance(value, Tensor):
+            return value if dtype is None else self.astype(value, dtype=as_dtype(dtype))
+        if isinstance(value, Dim):
+            return self.dimension(size=value, dtype=as_dtype(dtype or int))
+        if isinstance(value, _SCALARS) and dtype is None and not isinstance(value, np.generic):
+            return self.scalar(value)
+        return self.constant(value=as_array(value, dtype))
+
+    def like(self, value: Any, tensor: Tensor) -> Tensor:
+        """A constant scalar of the dtype of `tensor`."""
+        return self.constant(value=np.array(value, dtype=tensor.type.dtype.numpy))
+
+    def full_like(self, value: Any, tensor: Tensor) -> Tensor:
+        """A tensor of the type of `tensor` with all elements `value`."""
+        scalar = self.like(value, tensor)
+        return self.broadcast_to(scalar, shape=tensor.shape) if tensor.shape else scalar
+
+    @contextmanager
+    def at(self, origin: Origin | None) -> Iterator[None]:
+        """Let the nodes made inside the block inherit `origin`."""
+        before, self.origin = self.origin, origin or self.origin
+        try:
+            yield
+        finally:
+            self.origin = before
+
+
+_scalars: dict[tuple, tuple[OpDef, Attrs, tuple[TensorType, ...]]] = {}
+
+
+def _scalar_array(value: Any, dtype: DType) -> np.ndarray:
+    try:
+        if dtype.kind == "uint" and value < 0:
+            raise OverflowError
+        array = np.array(value, dtype.numpy)
+    except OverflowError:
+        raise DTypeError(
+            f"{value} does not fit {dtype}", hint="give the dtype: gf.constant(value, dtype=gf.int64)"
+        ) from None
+    return read_only(array)
+
+
+def promote_default(left: DType, right: DType) -> DType:
+    """The dtype of two bare Python scalars together: the default of the higher kind."""
+    order = ("bool", "uint", "int", "float", "complex")
+    return max(left, right, key=lambda dtype: order.index(dtype.kind))
+
+
+def as_array(value: Any, dtype: Any = None) -> np.ndarray:
+    """A read-only NumPy copy of array-like data; lists of Python numbers take the default dtypes.
+
+    Raises:
+        DTypeError: for data that is no rectangular block of numbers, or does not fit `dtype`.
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__array__"):
+        array = np.asarray(value)
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise DTypeError(f"the data is no rectangular array: {error}") from None
+        if wanted is None and array.dtype.kind in "bifc":
+            wanted = as_dtype({"b": bool, "i": int, "f": float, "c": complex}[array.dtype.kind])
+        if array.size == 0 and wanted is None:
+            wanted = as_dtype(float)
+    if array.dtype.kind in "OUSV" and array.dtype.name not in ("bfloat16",):
+        raise DTypeError(
+            f"data of type {array.dtype} cannot be a tensor",
+            hint="pass numbers or booleans, all rows equally long",
+        )
+    if wanted is None:
+        wanted = as_dtype(array.dtype)
+    if wanted.numpy != array.dtype:
+        if wanted.is_integer and array.dtype.kind in "iu" and array.size:
+            limits = np.iinfo(wanted.numpy)
+            if array.min() < limits.min or array.max() > limits.max:
+                raise DTypeError(
+                    f"values from {array.min()} to {array.max()} do not fit {wanted}",
+                    hint="pass dtype=gf.int64, or another type that holds them",
+                )
+        array = array.astype(wanted.numpy)
+    return read_only(array)
+
+
+def builder_for(values: Sequence[Any]) -> Builder:
+    """A builder for the graph of the first tensor among the values, else for the current graph."""
+    for value in values:
+        if type(value) is Tensor:
+            return Builder(value.node.graph)
+    return Builder(default_graph())
+
+
+def _method(op: OpDef) -> Callable[..., Any]:
+    arity = op.arity
+
+    def method(self: Builder, *arguments: Any, name: str | None = None, **attrs: Any) -> Any:
+        if len(arguments) == arity:
+            return self.apply(op, arguments, attrs, name)
+        inputs, attrs = op.bind(arguments, attrs)
+        return self.apply(op, inputs, attrs, name)
+
+    method.__name__ = op.name
+    method.__doc__ = op.__doc__
+    return method
+
+
+def _attach(op: OpDef) -> None:
+    if op.name in Builder.__dict__:
+        raise AttributeValueError(f"an operator cannot be named {op.name!r}: the Builder uses that name")
+    setattr(Builder, op.name, _method(op))
+
+
+for _op in registry:
+    _attach(_op)
+registry.listeners.append(_attach)

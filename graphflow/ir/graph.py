@@ -1,0 +1,277 @@
+"""The graph: an append-only list of nodes with unique names, and which graph is the current one.
+
+A node can only read tensors that exist, so the order of creation is a topological order and the
+graph cannot have a cycle. Each context (thread, task) has its own current graph.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any
+
+from graphflow.errors import GraphError, ShapeError
+from graphflow.ir import dims, provenance
+from graphflow.ir.attrs import Attrs
+from graphflow.ir.dims import Dim, Size
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from graphflow.ir.opdef import OpDef
+    from graphflow.ir.provenance import Origin
+
+_uids = itertools.count()
+
+
+class Graph:
+    """A symbolic computation.
+
+    `with gf.Graph() as g:` makes a graph and enters it: until the end of the block new nodes go
+    there.
+
+    Attributes:
+        nodes: all nodes, in the order of creation.
+        placeholders, variables: their tensors by name.
+        constraints: pairs of sizes that some node needs to be equal, with that node.
+        outputs: the tensors a finished graph (a body, a program) returns; empty while building.
+        statistics: assignments that training applies, each with the tensor whose use calls for it.
+        bounded: the symbolic sizes that were declared with bounds, by name.
+
+    >>> import graphflow as gf
+    >>> with gf.Graph() as g:
+    ...     y = gf.constant(1.0) + 2.0
+    >>> [node.op.name for node in g.nodes]
+    ['constant', 'constant', 'add']
+    """
+
+    def __init__(self, name: str = "graph") -> None:
+        self.name = name
+        self.uid = next(_uids)
+        self.nodes: list[Node] = []
+        self.placeholders: dict[str, Tensor] = {}
+        self.variables: dict[str, Tensor] = {}
+        self.builtins: dict[str, Tensor] = {}
+        self.constraints: list[tuple[Size, Size, Node]] = []
+        self.outputs: list[Tensor] = []
+        self.statistics: list[tuple[Tensor, Node]] = []
+        self.bounded: dict[str, Dim] = {}
+        self.scope = ""
+        self._names: dict[str, int] = {}
+        self._frozen_at: Origin | None = None
+        self._tokens: list[Token] = []
+
+    # Building
+
+    def add(
+        self,
+        op: OpDef,
+        inputs: tuple[Tensor, ...],
+        attrs: Attrs,
+        types: Sequence[TensorType],
+        name: str,
+        origin: Origin | None,
+        lineage: tuple[str, tuple[str, ...]] | None = None,
+    ) -> Node:
+        """Append a node; `name` must be free (see `unique_name`). Types are taken as given."""
+        if self._frozen_at is not None:
+            raise GraphError(
+                f"graph {self.name!r} is frozen, so {op.name} cannot be added to it",
+                hint=f"build everything before freeze(), which was called at {self._frozen_at}",
+            ).located(origin=origin)
+        nodes = self.nodes
+        node = Node(self, len(nodes), op, inputs, attrs, types, name, origin, lineage)
+        nodes.append(node)
+        return node
+
+    def unique_name(self, base: str) -> str:
+        """`base` inside the current scope, with the suffix _1, _2, ... where it is taken."""
+        names = self._names
+        full = f"{self.scope}{base}"
+        count = names.get(full)
+        if count is None:
+            names[full] = 0
+            return full
+        while True:
+            count += 1
+            candidate = f"{full}_{count}"
+            if candidate not in names:
+                names[full] = count
+                names[candidate] = 0
+                return candidate
+
+    def claim_name(self, base: str, kind: str) -> str:
+        """`base` inside the current scope, for a placeholder or variable: repeating one is an error."""
+        full = f"{self.scope}{base}"
+        if full in self._names:
+            taken = self.find(full)
+            raise GraphError(
+                f"the name {full!r} of the new {kind} is taken already",
+                hint="give each placeholder and variable its own name, or use gf.name_scope",
+                operands=[] if taken is None else [_row(taken)],
+            )
+        self._names[full] = 0
+        return full
+
+    def adopt(self, value: Any, declare: bool = False) -> Any:
+        """A size, or tuple of sizes, in which names that this graph knows with bounds have those bounds.
+
+        Arguments:
+            declare: take the bounds that the sizes bring along as this graph's.
+
+        Raises:
+            ShapeError: if one symbol would have two pairs of bounds.
+        """
+        if isinstance(value, tuple):
+            return tuple([self.adopt(item, declare) for item in value])
+        if not isinstance(value, Dim):
+            return value
+        for name, low, high in value.limits:
+            known = self.bounded.get(name)
+            if (low, high) == (0, None) or (known is not None and known.limits == ((name, low, high),)):
+                continue
+            shapes = [tensor.type.shape for tensor in self.placeholders.values()]
+            if known is not None or any(name in dims.symbols_of(shape) for shape in shapes):
+                raise ShapeError(
+                    f"the size {name!r} gets the bounds {low} and {high}, but others are in use already",
+                    hint=f"make one gf.Dim({name!r}, min=..., max=...) first and use it everywhere",
+                )
+            if declare:
+                self.bounded[name] = Dim(name, low, high)
+        return dims.substitute(value, self.bounded) if self.bounded else value
+
+    def freeze(self) -> None:
+        """Forbid further growth: adding a node raises a GraphError from now on."""
+        self._frozen_at = self._frozen_at or provenance.capture()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether `freeze` has been called."""
+        return self._frozen_at is not None
+
+    # Reading
+
+    def find(self, name: str) -> Node | None:
+        """The node of that name, or None. A linear search: for people, not for inner loops."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor named `node:index`; a bare `node` means its output 0.
+
+        Raises:
+            GraphError: if there is none; the message offers near names.
+        """
+        base, _, index = name.partition(":")
+        node = self.find(base)
+        if node is not None and (index or "0").isdigit() and int(index or 0) < len(node.outputs):
+            return node.outputs[int(index or 0)]
+        import difflib
+
+        close = difflib.get_close_matches(base, [node.name for node in self.nodes], 3)
+        raise GraphError(
+            f"graph {self.name!r} has no tensor {name!r}",
+            hint=f"did you mean {' or '.join(map(repr, close))}?"
+            if close
+            else "print(graph) lists its nodes",
+        )
+
+    def order(self) -> list[Node]:
+        """The nodes, each after everything it reads."""
+        return list(self.nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __repr__(self) -> str:
+        return (
+            f"<graph {self.name!r}: {len(self.nodes)} nodes, {len(self.placeholders)} placeholders, "
+            f"{len(self.variables)} variables>"
+        )
+
+    def __str__(self) -> str:
+        from graphflow.ir.text import print_graph
+
+        return print_graph(self)
+
+    # Being current
+
+    def __enter__(self) -> Graph:
+        self._tokens.append(_current.set(self))
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _current.reset(self._tokens.pop())
+
+
+_current: ContextVar[Graph | None] = ContextVar("graphflow_current_graph", default=None)
+
+
+def default_graph() -> Graph:
+    """The current graph of this context; the first use makes an empty one."""
+    graph = _current.get()
+    if graph is None:
+        graph = Graph("default")
+        _current.set(graph)
+    return graph
+
+
+def peek_default_graph() -> Graph | None:
+    """The current graph, or None where this context has not built or entered one."""
+    return _current.get()
+
+
+def reset_default_graph() -> None:
+    """Forget the current graph of this context, so that the next node starts an empty one.
+
+    Raises:
+        GraphError: inside a `with graph:` block, where there is no default to forget.
+    """
+    graph = _current.get()
+    if graph is not None and graph._tokens:
+        raise GraphError(
+            "reset_default_graph was called inside a `with graph:` block", hint="call it after the block"
+        )
+    _current.set(None)
+
+
+@contextmanager
+def name_scope(name: str) -> Iterator[str]:
+    """Prefix the names of the nodes made inside the block with `name/`; scopes nest.
+
+    >>> import graphflow as gf
+    >>> with gf.Graph(), gf.name_scope("head"):
+    ...     print(gf.constant(1.0).name)
+    head/constant:0
+    """
+    graph = default_graph()
+    with scoped(graph, name):
+        yield graph.scope.rstrip("/")
+
+
+@contextmanager
+def scoped(graph: Graph, name: str) -> Iterator[None]:
+    """`name_scope` for a given graph."""
+    if not name or name.strip("/") != name or ":" in name or any(c.isspace() for c in name):
+        raise GraphError(f"{name!r} cannot name a scope", hint="use letters, digits, '_', '.' and inner '/'")
+    outer = graph.scope
+    graph.scope = f"{outer}{name}/"
+    try:
+        yield
+    finally:
+        graph.scope = outer
+
+
+def describe(tensors: Iterable[Tensor]) -> list[tuple[str, str, str, Any]]:
+    """Rows that show tensors in an error message."""
+    return [_row(tensor.node, tensor) for tensor in tensors]
+
+
+def _row(node: Node, tensor: Tensor | None = None) -> tuple[str, str, str, Any]:
+    kind = node.op.name
+    shown = str(tensor.type if tensor is not None else node.outputs[0].type if node.outputs else "")
+    return node.name, shown, kind, node.origin

@@ -1,0 +1,140 @@
+"""Nodes and tensors: an operator applied to tensors, and the values it makes.
+
+Both are compared by identity. A node is a plain record with slots and no bag of extras; what an
+analysis finds out is kept by the analysis, in arrays indexed by `node.id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphflow.ir.attrs import Attrs
+from graphflow.ir.dims import Size
+from graphflow.ir.dtypes import DType
+from graphflow.ir.types import Shape, TensorType
+
+if TYPE_CHECKING:
+    from graphflow.ir.graph import Graph
+    from graphflow.ir.opdef import OpDef
+    from graphflow.ir.provenance import Origin
+
+
+class Node:
+    """One application of an operator.
+
+    Attributes:
+        id: its position in `graph.nodes`; never reused.
+        op, inputs, attrs: what is applied to what.
+        outputs: the tensors it makes.
+        name: unique in the graph; `a/b/c` lies in the scope `a/b`.
+        origin: the user's line that made it.
+        lineage: for a node the optimizer made, (rule, names of the nodes it stands for).
+    """
+
+    __slots__ = ("attrs", "graph", "id", "inputs", "lineage", "name", "op", "origin", "outputs")
+
+    def __init__(
+        self,
+        graph: Graph,
+        id: int,
+        op: OpDef,
+        inputs: tuple[Tensor, ...],
+        attrs: Attrs,
+        types: Sequence[TensorType],
+        name: str,
+        origin: Origin | None,
+        lineage: tuple[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.id = id
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.name = name
+        self.origin = origin
+        self.lineage = lineage
+        if len(types) == 1:
+            self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, types[0]),)
+        else:
+            self.outputs = tuple([Tensor(self, index, kind) for index, kind in enumerate(types)])
+
+    @property
+    def scope(self) -> str:
+        """The name scope, "" at the top."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def output(self) -> Tensor:
+        """The only output."""
+        (tensor,) = self.outputs
+        return tensor
+
+    def __repr__(self) -> str:
+        made = ", ".join(str(tensor.type) for tensor in self.outputs)
+        read = ", ".join(tensor.node.name for tensor in self.inputs)
+        return f"<node {self.name} = {self.op.name}({read}) -> {made or 'nothing'}>"
+
+
+class Tensor:
+    """A value in a graph: output `index` of `node`, of a known `type`.
+
+    Python operators, indexing and NumPy broadcasting work on it; comparing with `==` asks whether
+    two handles are the same tensor (use gf.equal for the elementwise question).
+    """
+
+    __slots__ = ("__weakref__", "index", "node", "type")
+
+    def __init__(self, node: Node, index: int, type: TensorType) -> None:
+        self.node = node
+        self.index = index
+        self.type = type
+
+    @property
+    def graph(self) -> Graph:
+        """The graph it belongs to."""
+        return self.node.graph
+
+    @property
+    def name(self) -> str:
+        """`node:index`, unique in the graph."""
+        return f"{self.node.name}:{self.index}"
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return self.type.dtype
+
+    @property
+    def shape(self) -> Shape:
+        """The size of each axis, an int or a Dim."""
+        return self.type.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> Size:
+        """The number of elements."""
+        return self.type.size
+
+    def __repr__(self) -> str:
+        return f"<tensor {self.name} {self.type} by {self.node.op.name}>"
+
+    def __bool__(self) -> bool:
+        from graphflow.errors import GraphError
+
+        raise GraphError(
+            f"{self.name} has no truth value while the graph is being built",
+            hint="use gf.where or gf.cond to choose by a tensor, or fetch it with a Session",
+        ).located(origin=self.node.origin)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        from graphflow.errors import GraphError
+
+        raise GraphError(
+            f"{self.name} has no value while the graph is being built",
+            hint="use GraphFlow's functions instead of NumPy's, or fetch it with a Session",
+        ).located(origin=self.node.origin)

@@ -1,0 +1,62 @@
+"""Where a node comes from: the user's file and line, found at the cost of one frame.
+
+Frames inside the package are skipped, so that an origin is always the line a user wrote. Origins
+are shared: one record a (file, line).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from types import CodeType
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A line of the user's program, and the name the node had in the model it was imported from.
+
+    >>> str(Origin("/home/me/train.py", 12))
+    'train.py:12'
+    """
+
+    file: str
+    line: int
+    source_name: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{os.path.basename(self.file)}:{self.line}"
+        return place if self.source_name is None else f"{place} ({self.source_name})"
+
+
+_inside: dict[CodeType, bool] = {}
+_origins: dict[tuple[str, int], Origin] = {}
+
+
+def capture(depth: int = 1) -> Origin:
+    """The nearest line outside the package, starting `depth` frames above the caller.
+
+    >>> capture(0).line > 0
+    True
+    """
+    frame = sys._getframe(depth + 1)
+    while True:
+        code = frame.f_code
+        inside = _inside.get(code)
+        if inside is None:
+            inside = _inside[code] = code.co_filename.startswith(_PACKAGE)
+        if not inside or frame.f_back is None:
+            break
+        frame = frame.f_back
+    return origin_at(code.co_filename, frame.f_lineno)
+
+
+def origin_at(file: str, line: int) -> Origin:
+    """The shared record of a file and line."""
+    key = (file, line)
+    found = _origins.get(key)
+    if found is None:
+        found = _origins[key] = Origin(file, line)
+    return found
