@@ -64,7 +64,7 @@ class Attrs(dict):
     def _frozen(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("the attributes of a node are frozen")
 
-    __setitem__ = __delitem__ = update = pop = clear = setdefault = popitem = _frozen  # type: ignore[assignment]
+    __setitem__ = __delitem__ = update = pop = clear = setdefault = popitem = _frozen
 
 
 EMPTY = Attrs()

@@ -17,7 +17,7 @@ from graphflow.errors import AttributeValueError, DTypeError, GraphError, GraphF
 from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only
 from graphflow.ir.dims import Dim
-from graphflow.ir.dtypes import DType, as_dtype, floating, promote, scalar_dtype
+from graphflow.ir.dtypes import DType, as_dtype, float64, floating, promote, scalar_dtype
 from graphflow.ir.graph import Graph, default_graph, describe
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import OpDef, registry
@@ -63,9 +63,7 @@ class Builder:
             attrs = self._attrs(op, types, given) if op.attributes or given else EMPTY
             if types:
                 key = (types, attrs)
-                made = op.memo.get(key)
-                if made is None:
-                    made = self._infer(op, key)
+                made: Sequence[TensorType] = op.memo.get(key) or self._infer(op, key)
             else:
                 made = op.infer(types, attrs)
         except GraphFlowError as error:
@@ -126,9 +124,11 @@ class Builder:
                 )
         if op.promotion == "same_but_first":
             return (*self._convert(values[:1]), *self._promoted(self._convert(values[1:]), "same"))
+        if op.promotion is None:
+            return tuple(values) if plain else tuple([self.tensor(value) for value in values])
         if not plain:
             values = self._convert(values)
-        return self._promoted(values, op.promotion) if op.promotion and values else tuple(values)
+        return self._promoted(values, op.promotion) if values else ()
 
     def _promoted(self, values: Sequence[Tensor], promotion: str) -> tuple[Tensor, ...]:
         first = values[0].type.dtype
@@ -139,6 +139,8 @@ class Builder:
                 common = promote(common, dtype)
         if promotion == "float":
             common = floating(common)
+        elif promotion == "float64" and not common.is_differentiable:
+            common = float64
         return tuple(
             [value if value.type.dtype is common else self.astype(value, dtype=common) for value in values]
         )

@@ -73,8 +73,8 @@ class OpDef:
         infer: (input types, attrs) -> output types; raises ShapeError or DTypeError.
         normalize: (input types, attrs as a dict) -> attrs in canonical form (axis=-1 becomes 1).
         promotion: how inputs get a common dtype: "same" (promote), "float" (promote, then lift
-            integers to floats), "same_but_first" (promote all but the first, which is a condition),
-            or None (taken as they are).
+            integers to floats), "float64" (promote, then lift integers to float64), "same_but_first"
+            (promote all but the first, which is a condition), or None (taken as they are).
         reference: (*arrays, **attrs) -> array or tuple of arrays, in NumPy.
         vjp: (b, node, *cotangents) -> a cotangent or None for each input, or a NotDifferentiable.
         decompose: (b, node) -> output tensors made of simpler operators, or None.
@@ -131,6 +131,8 @@ class OpDef:
         self, arguments: Sequence[Any], keywords: dict[str, Any]
     ) -> tuple[Sequence[Any], dict[str, Any]]:
         """Split a user's arguments into inputs and attributes, as the signature says."""
+        inputs: Sequence[Any]
+        rest: Sequence[Any]
         if self.variadic:
             if arguments and isinstance(arguments[0], (list, tuple)):
                 inputs, rest = arguments[0], arguments[1:]

@@ -1,7 +1,7 @@
 """Where a node comes from: the user's file and line, found at the cost of one frame.
 
-Frames inside the package are skipped, so that an origin is always the line a user wrote. Origins
-are shared: one record a (file, line).
+Frames inside the package are skipped, so that an origin is always the line a user wrote; the demo
+counts as a user. Origins are shared: one record a (file, line).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import CodeType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_DEMO = _PACKAGE + "demo.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def capture(depth: int = 1) -> Origin:
         code = frame.f_code
         inside = _inside.get(code)
         if inside is None:
-            inside = _inside[code] = code.co_filename.startswith(_PACKAGE)
+            file = code.co_filename
+            inside = _inside[code] = file.startswith(_PACKAGE) and file != _DEMO
         if not inside or frame.f_back is None:
             break
         frame = frame.f_back

@@ -1,0 +1,254 @@
+"""GraphFlow: build a graph, let it be optimized and explained, run it or ship it to a chip.
+
+This module is the table of contents of the public names. What builds graphs is imported at once;
+sessions and the tools above them are imported on first use, so that `import graphflow` needs NumPy
+alone and stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from graphflow import errors
+from graphflow.autodiff.check import check_gradients
+from graphflow.autodiff.reverse import gradients
+from graphflow.errors import (
+    AttributeValueError,
+    BackendError,
+    DTypeError,
+    FeedError,
+    FetchError,
+    FileFormatError,
+    GradientError,
+    GraphError,
+    GraphFlowError,
+    MemoryPlanError,
+    ParseError,
+    RewriteError,
+    SessionError,
+    ShapeError,
+    VerifyError,
+)
+from graphflow.io import use_models
+from graphflow.ir.builder import Builder
+from graphflow.ir.dims import Dim
+from graphflow.ir.dtypes import (
+    DType,
+    as_dtype,
+    bfloat16,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from graphflow.ir.dtypes import bool_ as bool
+from graphflow.ir.graph import Graph, default_graph, name_scope, reset_default_graph
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.opdef import OpDef, registry
+from graphflow.ir.parse import parse_graph
+from graphflow.ir.text import print_graph
+from graphflow.ir.types import TensorType
+from graphflow.ir.verify import verify
+from graphflow.ops import initializers, overloads
+from graphflow.ops import sampling as random
+from graphflow.ops.arrange import concat, repeat, roll, split, tile
+from graphflow.ops.comparison import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+    where,
+)
+from graphflow.ops.creation import (
+    arange,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
+from graphflow.ops.declare import Update, assign, constant, group, placeholder, variable
+from graphflow.ops.einsum import einsum
+from graphflow.ops.elementwise import (
+    abs,
+    add,
+    copysign,
+    divide,
+    floor_divide,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    pow,
+    reciprocal,
+    remainder,
+    sign,
+    square,
+    subtract,
+)
+from graphflow.ops.functions import erf, exp, expm1, hypot, log, log1p, log2, log10, logaddexp, rsqrt, sqrt
+from graphflow.ops.indexing import (
+    add_along_axis,
+    gather_nd,
+    index_add,
+    one_hot,
+    scatter_nd_add,
+    take,
+    take_along_axis,
+)
+from graphflow.ops.linalg import (
+    diagonal,
+    diagonal_matrix,
+    matmul,
+    matrix_transpose,
+    outer,
+    tensordot,
+    trace,
+    vecdot,
+    vector_norm,
+)
+from graphflow.ops.padding import pad
+from graphflow.ops.rearrange import (
+    atleast_1d,
+    atleast_2d,
+    flatten,
+    flip,
+    meshgrid,
+    moveaxis,
+    stack,
+    swapaxes,
+    unstack,
+)
+from graphflow.ops.reduction import all, any, argmax, argmin, logsumexp, max, mean, min, prod, sum
+from graphflow.ops.rounding import (
+    astype,
+    ceil,
+    floor,
+    identity,
+    is_finite,
+    is_inf,
+    is_nan,
+    round,
+    stop_gradient,
+    trunc,
+)
+from graphflow.ops.running import cumulative_prod, cumulative_sum
+from graphflow.ops.shape import broadcast_to, expand_dims, permute_dims, reshape, shape_of, squeeze
+from graphflow.ops.slicing import slice_ as slice
+from graphflow.ops.statistics import clip, count_nonzero, std, var
+from graphflow.ops.trigonometry import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cos,
+    cosh,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
+
+if TYPE_CHECKING:
+    from graphflow import data, layers, nn, train, viz
+    from graphflow.data.progress import progress
+    from graphflow.io import saved_model
+    from graphflow.model import Model
+    from graphflow.session.session import Session
+    from graphflow.model import optimize, plan_memory
+    from graphflow.viz.networkx import to_networkx
+
+    training: Tensor
+
+__version__ = "0.1.0"
+
+overloads.attach()
+use_models(lambda: __getattr__("Model"))
+
+_ON_FIRST_USE = {
+    "Model": "graphflow.model",
+    "Session": "graphflow.session.session",
+    "data": "",
+    "layers": "",
+    "nn": "",
+    "optimize": "graphflow.model",
+    "plan_memory": "graphflow.model",
+    "progress": "graphflow.data.progress",
+    "saved_model": "graphflow.io",
+    "to_networkx": "graphflow.viz.networkx",
+    "train": "",
+    "viz": "",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "training":
+        from graphflow.ops.declare import training
+
+        return training()
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'graphflow' has no attribute {name!r}")
+    home = _ON_FIRST_USE[name]
+    if not home:
+        return importlib.import_module(f"graphflow.{name}")
+    if home == "graphflow.io":
+        return importlib.import_module(f"graphflow.io.{name}")
+    found = globals()[name] = getattr(importlib.import_module(home), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ON_FIRST_USE, "training"])
+
+
+_TYPES = ["DType", "Dim", "Graph", "Node", "OpDef", "Tensor", "TensorType", "Update"]
+__all__ = [  # noqa: PLE0604
+    *_TYPES,
+    *sorted(
+        name
+        for name in globals()
+        if not name.startswith("_")
+        and name not in _TYPES
+        and name
+        not in {
+            "Any",
+            "TYPE_CHECKING",
+            "annotations",
+            "importlib",
+            "overloads",
+            "use_models",
+        }
+    ),
+    *sorted(_ON_FIRST_USE),
+]

@@ -1,0 +1,1 @@
+"""Symbolic differentiation: gradients are ordinary nodes of the same graph."""

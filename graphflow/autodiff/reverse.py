@@ -1,0 +1,274 @@
+"""Reverse-mode differentiation: one sweep from the results back, building ordinary nodes.
+
+For y = f(x) the sweep carries cotangents, dy/dt summed over the elements of y, for every tensor t
+between x and y. A node's operator turns the cotangents of its outputs into those of its inputs (its
+vector-Jacobian product); where a tensor is read several times they add up; where broadcasting
+copied elements they are summed back. A cotangent that is zero is None and costs no node.
+
+Source: Griewank and Walther, Evaluating Derivatives, 2008, chapter 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphflow.errors import GradientError
+from graphflow.ir import provenance
+from graphflow.ir.builder import Builder
+from graphflow.ir.collector import paused_collector
+from graphflow.ir.graph import describe
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.opdef import NotDifferentiable
+from graphflow.ir.traversal import ancestors, creation_order
+from graphflow.ir.types import TensorType
+
+POLICIES = ("zero", "none", "raise")
+
+
+def gradients(
+    ys: Tensor | Sequence[Tensor],
+    xs: Tensor | Sequence[Tensor],
+    grad_ys: Any = None,
+    unconnected: str = "zero",
+) -> list[Tensor | None]:
+    """The derivatives of the sum of all elements of `ys` with respect to each of `xs`.
+
+    Result i has the type of xs[i] and the elements  sum_y sum_k grad_y[k] * dy[k] / dx_i.
+
+    Arguments:
+        ys: a tensor or several; tensors that are not scalar are summed.
+        xs: floating-point tensors of the same graph; intermediate ones may be asked for.
+        grad_ys: for each of `ys` the weight of its elements, of its type; ones if left out.
+        unconnected: what to give for an x on which no y depends: "zero" a zero tensor, "none"
+            None, "raise" an error that names the edge at which the path breaks.
+
+    Raises:
+        GradientError: for a path through an operator without a gradient, for integer xs, and
+            where `unconnected="raise"` says so.
+
+    >>> import graphflow as gf
+    >>> x = gf.placeholder("x", ("n",))
+    >>> gf.gradients(gf.sum(x * x), [x])
+    [<tensor gradients/add:0 float32[n] by add>]
+    """
+    targets, sources = _listed(ys, "ys"), _listed(xs, "xs")
+    _check(targets, sources, unconnected)
+    graph = targets[0].graph
+    builder = Builder(graph, provenance.capture())
+    outer = graph.scope
+    try:
+        graph.scope = f"{outer}gradients/"
+        sweep = _Sweep(builder, targets, sources, f"{outer}gradients/")
+        sweep.seed(targets, _weights(ys, targets, grad_ys))
+        with paused_collector():
+            sweep.run()
+        graph.scope = f"{outer}gradients/"
+        return [_answer(builder, sweep, source, targets, unconnected) for source in sources]
+    finally:
+        graph.scope = outer
+
+
+class _Sweep:
+    """The state of one reverse sweep: which nodes matter, and the cotangents gathered so far."""
+
+    def __init__(self, builder: Builder, targets: list[Tensor], sources: list[Tensor], prefix: str) -> None:
+        self.builder = builder
+        self.prefix = prefix
+        self.active, self.nodes = _downstream(sources, targets)
+        self.gathered: dict[Tensor, Tensor] = {}
+
+    def seed(self, targets: list[Tensor], weights: list[Tensor | None]) -> None:
+        """Start from the targets that depend on a source."""
+        for target, weight in zip(targets, weights):
+            if target in self.active:
+                self.add(target, self.builder.full_like(1, target) if weight is None else weight)
+
+    def add(self, tensor: Tensor, cotangent: Tensor) -> None:
+        """Gather a cotangent; summing at once, not at the end, lets the parts be freed early."""
+        found = self.gathered.get(tensor)
+        self.gathered[tensor] = cotangent if found is None else self.builder.add(found, cotangent)
+
+    def run(self) -> None:
+        """Visit the nodes in reverse, with their line and scope for what is built."""
+        builder, graph, gathered = self.builder, self.builder.graph, self.gathered
+        for node in reversed(self.nodes):
+            for tensor in node.outputs:
+                if tensor in gathered:
+                    break
+            else:
+                continue
+            builder.origin = node.origin
+            scope = node.name.rpartition("/")[0]
+            graph.scope = f"{self.prefix}{scope}/" if scope else self.prefix
+            self.step(node)
+
+    def step(self, node: Node) -> None:
+        """Carry the cotangents of a node's outputs over to its inputs."""
+        vjp = node.op.vjp
+        if vjp is None or isinstance(vjp, NotDifferentiable):
+            if vjp is None or not vjp.zero:
+                raise _no_gradient(node, "it defines none" if vjp is None else vjp.reason)
+            return
+        parts = vjp(self.builder, node, *[self.gathered.get(tensor) for tensor in node.outputs])
+        if len(parts) != len(node.inputs):
+            raise _no_gradient(node, f"its rule gave {len(parts)} cotangents for {len(node.inputs)} inputs")
+        broadcasting = "broadcasting" in node.op.traits
+        for tensor, part in zip(node.inputs, parts):
+            if part is None or tensor not in self.active or not tensor.type.dtype.is_differentiable:
+                continue
+            if type(part) is not Tensor:
+                part = part()
+                if part is None:
+                    continue
+            if part.type is not tensor.type:
+                part = self.fit(part, tensor.type, broadcasting)
+            self.add(tensor, part)
+
+    def fit(self, part: Tensor, wanted: TensorType, broadcasting: bool) -> Tensor:
+        """Undo the promotion and broadcasting that the forward operator applied to its input."""
+        if broadcasting and part.type.shape != wanted.shape:
+            part = sum_to(self.builder, part, wanted)
+        if part.type.dtype is not wanted.dtype:
+            part = self.builder.astype(part, dtype=wanted.dtype)
+        return part
+
+
+def _downstream(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[set[Tensor], list[Node]]:
+    """The tensors on which targets may depend and that depend on a source; and the nodes that read one."""
+    active, readers = set(sources), []
+    for node in creation_order(ancestors(targets)):
+        for tensor in node.inputs:
+            if tensor in active:
+                active.update(node.outputs)
+                readers.append(node)
+                break
+    return active, readers
+
+
+def sum_to(builder: Builder, tensor: Tensor, wanted: TensorType) -> Tensor:
+    """Sum over the axes along which a tensor of type `wanted` was broadcast to `tensor`'s shape."""
+    lead = tensor.ndim - wanted.rank
+    stretched = [
+        lead + axis
+        for axis, size in enumerate(wanted.shape)
+        if size == 1 and tensor.type.shape[lead + axis] != 1
+    ]
+    if lead:
+        tensor = builder.sum(tensor, axis=(*range(lead), *stretched))
+    elif stretched:
+        tensor = builder.sum(tensor, axis=tuple(stretched), keepdims=True)
+    return tensor if tensor.ndim == wanted.rank else builder.reshape(tensor, shape=wanted.shape)
+
+
+def _answer(
+    builder: Builder, sweep: _Sweep, source: Tensor, targets: list[Tensor], unconnected: str
+) -> Tensor | None:
+    found = sweep.gathered.get(source)
+    if found is not None or unconnected == "none":
+        return found
+    if unconnected == "raise":
+        raise GradientError(
+            f"there is no gradient with respect to {source.name}: {_broken_edge(source, targets, sweep)}",
+            hint="drop it from xs, or pass unconnected='zero' or 'none'",
+            operands=describe([source, *targets]),
+            origin=provenance.capture(),
+        )
+    builder.origin = source.node.origin
+    return builder.full_like(0, source)
+
+
+def _broken_edge(source: Tensor, targets: Sequence[Tensor], sweep: _Sweep) -> str:
+    """Why no cotangent reaches `source`: the first edge below it that a cotangent met and did not pass."""
+    active, readers = _downstream([source], targets)
+    for node in readers:
+        if not any(tensor in sweep.gathered for tensor in node.outputs):
+            continue
+        edge = next(t for t in node.inputs if t in active and t not in sweep.gathered)
+        place = f"the path breaks between {edge.name} and {node.name} ({node.op.name}, {node.origin})"
+        if isinstance(node.op.vjp, NotDifferentiable):
+            return f"{place}: {node.op.vjp.reason}"
+        if edge.dtype.is_differentiable:
+            return f"{place}: {node.op.name} passes no gradient on to it"
+        maker = edge.node.op.vjp
+        reason = f" ({edge.node.op.name}: {maker.reason})" if isinstance(maker, NotDifferentiable) else ""
+        return f"{place}: {edge.name} is {edge.dtype}, which has no gradients{reason}"
+    return "no y depends on it"
+
+
+def _no_gradient(node: Node, reason: str) -> GradientError:
+    return GradientError(
+        f"node {node.name} cannot be differentiated, as {node.op.name} has no gradient: {reason}",
+        hint="put gf.stop_gradient around its input if the gradient should end there",
+        operands=describe(node.inputs),
+        origin=node.origin,
+    )
+
+
+def _listed(tensors: Any, what: str) -> list[Tensor]:
+    """The tensors as a list, once it is known that they are some."""
+    listed = list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+    for tensor in listed:
+        if not isinstance(tensor, Tensor):
+            raise GradientError(
+                f"among the {what} is {tensor!r:.80} of type {type(tensor).__name__}, which is no tensor",
+                hint=f"pass a tensor, or a list of tensors, as {what}",
+                origin=provenance.capture(),
+            )
+    return listed
+
+
+def _check(targets: list[Tensor], sources: list[Tensor], unconnected: str) -> None:
+    if unconnected not in POLICIES:
+        raise GradientError(f"unconnected={unconnected!r} is no policy", hint="use 'zero', 'none' or 'raise'")
+    if not targets:
+        raise GradientError("there is no y to differentiate", hint="pass a tensor, or a list of them")
+    graph = targets[0].graph
+    for what, tensors in (("y", targets), ("x", sources)):
+        for tensor in tensors:
+            if tensor.graph is not graph:
+                raise GradientError(
+                    f"{tensor.name} belongs to the graph {tensor.graph.name!r} (number {tensor.graph.uid}), "
+                    f"but {targets[0].name} to {graph.name!r} (number {graph.uid})",
+                    hint="differentiate tensors of one graph",
+                    operands=describe([targets[0], tensor]),
+                    origin=provenance.capture(),
+                )
+            if not tensor.dtype.is_differentiable:
+                raise GradientError(
+                    f"{what} = {tensor.name} is {tensor.dtype}, "
+                    "and only floating-point tensors have gradients",
+                    hint="convert it with gf.astype before it enters the computation",
+                    operands=describe([tensor]),
+                    origin=provenance.capture(),
+                )
+
+
+def _weights(ys: Any, targets: list[Tensor], grad_ys: Any) -> list[Tensor | None]:
+    """A weight of the type of its y, or None for ones, for each target."""
+    if grad_ys is None:
+        return [None] * len(targets)
+    several = isinstance(grad_ys, (list, tuple)) and (
+        len(grad_ys) == len(targets) or not isinstance(ys, Tensor)
+    )
+    given = list(grad_ys) if several else [grad_ys]
+    if len(given) != len(targets):
+        raise GradientError(
+            f"there are {len(targets)} ys but {len(given)} grad_ys",
+            hint="pass one weight, or None, for each y",
+            operands=describe(targets),
+            origin=provenance.capture(),
+        )
+    return [None if weight is None else _weight(target, weight) for target, weight in zip(targets, given)]
+
+
+def _weight(target: Tensor, value: Any) -> Tensor:
+    tensor = Builder(target.graph).tensor(value, None if isinstance(value, Tensor) else target.dtype)
+    if tensor.type is not target.type:
+        raise GradientError(
+            f"the weight of {target.name} has type {tensor.type}, not {target.type}",
+            hint="grad_ys have the dtypes and shapes of the ys, symbolic sizes included",
+            operands=describe([target, tensor]),
+            origin=provenance.capture(),
+        )
+    return tensor

@@ -1,0 +1,35 @@
+"""`graphflow show`: a model as a picture, or its nodes as text."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from graphflow.cli.options import add_model, command, load_model
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    made = command(
+        commands,
+        "show",
+        "print a model's inputs, outputs and size, or draw it",
+        "graphflow show demo_out/model -o net.svg",
+        _act,
+    )
+    add_model(made)
+    made.add_argument("-o", "--output", metavar="FILE", help="draw into FILE (.svg, .png, .pdf or .dot)")
+    made.add_argument("--budget", type=int, default=150, help="boxes at most; scopes are collapsed (150)")
+    made.add_argument("--text", action="store_true", help="print the graph in text form")
+
+
+def _act(options: argparse.Namespace) -> None:
+    from graphflow import viz
+
+    model = load_model(options.model)
+    if options.text:
+        print(model.graph)
+    else:
+        print(model)
+    if options.output:
+        print("wrote", viz.render(model, options.output, budget=options.budget))

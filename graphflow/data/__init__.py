@@ -1,0 +1,7 @@
+"""Feeding a training loop: mini-batches, progress bars, and small real data sets that need no network."""
+
+from graphflow.data.batches import Batches
+from graphflow.data.digits import digits
+from graphflow.data.progress import progress
+
+__all__ = ["Batches", "digits", "progress"]

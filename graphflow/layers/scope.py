@@ -1,0 +1,69 @@
+"""The name scope of a layer: `dense`, `dense_1`, ... or the name that the user gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from graphflow.errors import AttributeValueError, DTypeError, GraphError
+from graphflow.ir.builder import Builder
+from graphflow.ir.graph import default_graph, scoped
+from graphflow.ir.node import Tensor
+
+Activation = Callable[[Tensor], Tensor] | None
+
+
+@contextmanager
+def layer_scope(x: Tensor, name: str | None, kind: str) -> Iterator[Builder]:
+    """Enter the scope of a layer on x, and give a builder for it.
+
+    Without a name it is the kind of the layer, with a suffix where that is taken. A given name is
+    used as it is: a second layer of that name fails when it claims the names of its variables.
+    """
+    graph = default_graph()
+    if x.graph is not graph:
+        raise GraphError(
+            f"the layer's input {x.name} belongs to {x.graph.name!r}, the current graph is {graph.name!r}",
+            hint="build the layer inside `with graph:` of its input",
+        )
+    fresh = graph.unique_name(name or kind).removeprefix(graph.scope)
+    with scoped(graph, name or fresh):
+        yield Builder(graph)
+
+
+def layer_input(x: Any, kind: str) -> Tensor:
+    """x as a tensor of floats, of the current graph where it is none yet."""
+    tensor = layer_operand(x)
+    if not tensor.dtype.is_floating:
+        raise DTypeError(f"{kind} needs floats, not {tensor.dtype}", hint="convert with gf.astype")
+    return tensor
+
+
+def layer_operand(x: Any) -> Tensor:
+    """x as a tensor."""
+    return x if isinstance(x, Tensor) else Builder(default_graph()).tensor(x)
+
+
+def static_size(x: Tensor, axis: int, kind: str) -> int:
+    """The size of an axis that the shape of a variable depends on."""
+    size = x.shape[axis]
+    if not isinstance(size, int):
+        raise AttributeValueError(
+            f"{kind} makes variables whose shape depends on axis {axis % x.ndim} of its input {x.type}, "
+            f"but its size {size} is symbolic",
+            hint="give the placeholder, or a gf.reshape before the layer, a fixed size there",
+        )
+    return size
+
+
+def positive(value: Any, what: str, kind: str) -> int:
+    """A positive int, or an error that names the argument."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise AttributeValueError(f"{kind} got {what}={value!r}", hint="pass a positive int")
+    return value.__index__()
+
+
+def activated(y: Tensor, activation: Activation) -> Tensor:
+    """activation(y), or y where there is none."""
+    return y if activation is None else activation(y)

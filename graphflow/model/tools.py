@@ -1,0 +1,71 @@
+"""What can be asked of a model: to be optimised, and how much memory it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphflow.ir.node import Tensor
+from graphflow.model.model import Model
+from graphflow.optimizer import pipelines
+from graphflow.optimizer.explain import explain
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.memory.plan import MemoryPlan
+from graphflow.optimizer.memory.report import MemoryReport
+from graphflow.optimizer.program import extract
+from graphflow.session.session import Session
+
+
+def optimize(model: Model, level: str = "O2") -> Model:
+    """A model that computes the same with less work, for running rather than training.
+
+    Arguments:
+        model: what to optimise; its default signature counts.
+        level: how much, "O0" to "O3".
+
+    Returns:
+        a new Model; its `report` tells every edit and what was declined.
+
+    >>> import graphflow as gf
+    >>> x = gf.placeholder("x", (2,))
+    >>> small = gf.optimize(gf.Model(inputs=[x], outputs={"y": gf.exp(x) * 1.0}))
+    >>> [node.op.name for node in small.graph.nodes]
+    ['placeholder', 'exp']
+    """
+    inputs, outputs = model.inputs, model.outputs
+    fetches, feeds = list(outputs.values()), list(inputs.values())
+    original = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
+    program = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
+    journal = Journal("remarks")
+    program = pipelines.optimize(program, level, journal=journal)
+    given: dict[str, Tensor] = dict(zip(inputs, program.feeds))
+    made = Model(program, given, dict(zip(outputs, program.outputs)), weights=model.weights)
+    made.report = explain(original, program, journal)
+    return made
+
+
+def memory_report(model: Model, sizes: Mapping[str, int] | None = None, level: str = "O2") -> MemoryReport:
+    """The memory that a run of the model needs, as planned, beside its lower bound.
+
+    Arguments:
+        sizes: values of the symbolic sizes, by name.
+
+    Raises:
+        SessionError: if a symbolic size has no value.
+    """
+    with Session(model.graph, backend="numpy", level=level) as session:
+        return session.memory(list(model.outputs.values()), sizes, feeds=list(model.inputs.values()))
+
+
+def plan_memory(model: Model, sizes: Mapping[str, int] | None = None, level: str = "O2") -> MemoryPlan:
+    """Where each value of a run lies in memory: offsets, arena, lower bound and order.
+
+    Arguments, errors: as `memory_report`.
+
+    >>> import graphflow as gf
+    >>> x = gf.placeholder("x", ("batch", 4))
+    >>> model = gf.Model(inputs=[x], outputs={"y": gf.exp(gf.exp(x))})
+    >>> plan = gf.plan_memory(model, {"batch": 2})
+    >>> plan.lower_bound_bytes <= plan.arena_bytes
+    True
+    """
+    return memory_report(model, sizes, level).plan

@@ -1,0 +1,244 @@
+"""Tensors made from nothing but numbers and sizes: fills, ranges, the identity, triangles.
+
+Where all sizes are known and few, they are constants; otherwise they are computed, so that sizes may
+be symbolic and large masks take no memory in a saved graph.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphflow.errors import AttributeValueError, DTypeError, ShapeError
+from graphflow.ir import dims
+from graphflow.ir.builder import Builder
+from graphflow.ir.dims import Dim
+from graphflow.ir.dtypes import as_dtype, bool_, float32, int32, int64, scalar_dtype
+from graphflow.ir.graph import default_graph
+from graphflow.ir.node import Tensor
+from graphflow.ir.types import Shape, as_shape
+from graphflow.ops.composite import composite, with_tensor
+from graphflow.ops.inference import require
+
+SMALL = 1024
+"""The most elements that are stored as a constant instead of being computed."""
+
+
+def _filled(b: Builder, scalar: Tensor, shape: Shape, name: str | None) -> Tensor:
+    return b.broadcast_to(scalar, shape=shape, name=name) if shape else scalar
+
+
+@composite
+def full(shape: Any, value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A tensor with all elements equal to one number, or to a scalar tensor. Array API `full`.
+
+    Arguments:
+        shape: sizes, which may be symbolic.
+        value: a number or a scalar tensor.
+        dtype: the element type; that of the value by default.
+
+    >>> import graphflow as gf
+    >>> gf.full(("batch", 3), 7).type
+    int32[batch, 3]
+    """
+    b = Builder(value.graph if isinstance(value, Tensor) else default_graph())
+    scalar = b.tensor(value, dtype)
+    if scalar.ndim:
+        raise ShapeError(
+            f"full needs a scalar, not a value of shape {list(scalar.shape)}", hint="gf.broadcast_to"
+        )
+    return _filled(b, scalar, as_shape(shape), name)
+
+
+@composite
+def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
+    """A tensor of zeros. Array API `zeros`.
+
+    >>> import graphflow as gf
+    >>> gf.zeros((2, 3)).type
+    float32[2, 3]
+    """
+    return full(shape, 0, dtype, name)
+
+
+@composite
+def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
+    """A tensor of ones. Array API `ones`.
+
+    >>> import graphflow as gf
+    >>> gf.ones((2, 3), dtype=gf.int32).type
+    int32[2, 3]
+    """
+    return full(shape, 1, dtype, name)
+
+
+@composite
+def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
+    """A tensor of the shape of x, and of its dtype unless another is given, filled with a number.
+
+    >>> import graphflow as gf
+    >>> gf.full_like(gf.placeholder("x", ("batch", 3)), 2.5).type
+    float32[batch, 3]
+    """
+    b, x = with_tensor(x)
+    return _filled(b, b.tensor(value, dtype or x.dtype), x.shape, None)
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """A tensor of zeros of the shape, and by default the dtype, of x. Array API `zeros_like`."""
+    return full_like(x, 0, dtype)
+
+
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """A tensor of ones of the shape, and by default the dtype, of x. Array API `ones_like`."""
+    return full_like(x, 1, dtype)
+
+
+# Ranges
+
+
+def _step_count(start: Any, stop: Any, step: Any) -> Any:
+    """How many numbers a range holds, as NumPy counts them; symbolic if a bound is."""
+    if not any(isinstance(value, Dim) for value in (start, stop)):
+        return max(0, math.ceil((stop - start) / step))
+    if isinstance(step, Dim) or not isinstance(step, int):
+        raise AttributeValueError(f"arange between symbolic bounds needs an integer step, not {step}")
+    span = stop - start if step > 0 else start - stop
+    return dims.floor_divide(dims.maximum(span, 0) + (abs(step) - 1), abs(step))
+
+
+@composite
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, name: str | None = None) -> Tensor:
+    """The numbers start, start + step, ... before stop. Array API `arange`; ONNX Range-11.
+
+    Arguments:
+        start, stop, step: numbers, or symbolic sizes; arange(n) counts from 0.
+        dtype: the element type; int32 for integers (int64 if they do not fit), float32 for floats.
+
+    >>> import graphflow as gf
+    >>> gf.arange(3, 9, 2).type, gf.arange(gf.Dim("n")).type
+    (int32[3], int32[n])
+    """
+    start, stop = (0, start) if stop is None else (start, stop)
+    plain = [value.item() if isinstance(value, np.generic) else value for value in (start, stop, step)]
+    if not all(isinstance(value, (int, float, Dim)) for value in plain) or plain[2] == 0:
+        raise AttributeValueError(
+            f"arange needs numbers or sizes and a step other than 0, not {plain}",
+            hint="for computed bounds, shift and scale gf.arange(n)",
+        )
+    start, stop, step = plain
+    count = _step_count(start, stop, step)
+    floats = any(isinstance(value, float) for value in plain)
+    kind = as_dtype(dtype) if dtype is not None else float32 if floats else _index_dtype(start, count, step)
+    b = Builder(default_graph())
+    if isinstance(count, int) and (count <= SMALL or floats) and not isinstance(start, Dim):
+        return b.constant(
+            value=np.arange(start, stop, step)[:count].astype(kind.numpy), name=name or "arange"
+        )
+    require(not floats, "arange between symbolic bounds takes integers only")
+    counted = b.iota(size=count, dtype=kind, name=name or "arange")
+    if step != 1:
+        counted = b.multiply(counted, step)
+    return counted if start == 0 and isinstance(start, int) else b.add(counted, start)
+
+
+def _index_dtype(start: Any, count: Any, step: Any) -> Any:
+    """int32 where all numbers of the range fit it."""
+    if isinstance(start, Dim) or not isinstance(count, int):
+        return int32
+    ends = (start, start + step * max(count - 1, 0))
+    return int32 if all(-(2**31) <= end < 2**31 for end in ends) else int64
+
+
+@composite
+def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True) -> Tensor:
+    """`num` numbers at equal distances from start to stop. Array API `linspace`.
+
+    Arguments:
+        start, stop: numbers.
+        num: how many.
+        dtype: float32 by default.
+        endpoint: whether stop is the last of them.
+
+    >>> import graphflow as gf
+    >>> gf.linspace(0, 1, 5).type
+    float32[5]
+    """
+    if not isinstance(num, (int, np.integer)) or num < 0:
+        raise AttributeValueError(f"linspace needs a number of points of at least 0, not {num!r}")
+    if isinstance(start, Tensor) or isinstance(stop, Tensor):
+        raise DTypeError(
+            "linspace needs numbers as bounds",
+            hint="start + (stop - start) * gf.linspace(0, 1, num) takes tensors",
+        )
+    made = np.linspace(start, stop, int(num), endpoint=bool(endpoint))
+    kind = as_dtype(dtype or scalar_dtype(1j if np.iscomplexobj(made) else 1.0, None))
+    return Builder(default_graph()).constant(value=made.astype(kind.numpy), name="linspace")
+
+
+# Matrices
+
+
+def _compare_grid(b: Builder, operation: str, rows: Any, columns: Any, offset: int) -> Tensor:
+    """The boolean matrix of `operation`(i + offset, j)."""
+    if isinstance(rows, int) and isinstance(columns, int) and rows * columns <= SMALL:
+        compare = {"equal": np.equal, "greater_equal": np.greater_equal, "less_equal": np.less_equal}[
+            operation
+        ]
+        grid = compare(np.arange(rows)[:, None] + offset, np.arange(columns)[None, :])
+        return b.constant(value=grid)
+    down = b.expand_dims(b.iota(size=rows, dtype=int32), axis=1)
+    across = b.expand_dims(b.iota(size=columns, dtype=int32), axis=0)
+    return getattr(b, operation)(b.add(down, offset) if offset else down, across)
+
+
+@composite
+def eye(rows: Any, columns: Any = None, k: int = 0, dtype: Any = float32) -> Tensor:
+    """A matrix with ones on a diagonal and zeros elsewhere. Array API `eye`; ONNX EyeLike-22.
+
+    Arguments:
+        rows, columns: sizes, which may be symbolic; a square by default.
+        k: which diagonal: k > 0 lies above the main one.
+
+    >>> import graphflow as gf
+    >>> gf.eye(3).type
+    float32[3, 3]
+    """
+    down, across = as_shape((rows, rows if columns is None else columns))
+    b = Builder(default_graph())
+    grid = _compare_grid(b, "equal", down, across, k)
+    kind = as_dtype(dtype)
+    return grid if kind is bool_ else b.astype(grid, dtype=kind)
+
+
+def _triangle(x: Any, k: int, operation: str, name: str) -> Tensor:
+    b, x = with_tensor(x)
+    require(
+        x.ndim >= 2, f"{name} needs matrices, but got shape {list(x.shape)}", "add axes with gf.expand_dims"
+    )
+    mask = _compare_grid(b, operation, x.shape[-2], x.shape[-1], k)
+    return b.where(mask, x, b.like(0, x))
+
+
+@composite
+def tril(x: Any, k: int = 0) -> Tensor:
+    """The lower triangles: elements (i, j) with j <= i + k, zeros elsewhere. Array API `tril`; ONNX Trilu-14.
+
+    >>> import graphflow as gf
+    >>> gf.tril(gf.ones((3, 3))).type
+    float32[3, 3]
+    """
+    return _triangle(x, k, "greater_equal", "tril")
+
+
+@composite
+def triu(x: Any, k: int = 0) -> Tensor:
+    """The upper triangles: elements (i, j) with j >= i + k, zeros elsewhere. Array API `triu`; ONNX Trilu-14.
+
+    >>> import graphflow as gf
+    >>> gf.triu(gf.ones((3, 3))).type
+    float32[3, 3]
+    """
+    return _triangle(x, k, "less_equal", "triu")

@@ -1,0 +1,137 @@
+"""Type inference shared by the operator families: broadcasting, axes, and what may be asked of a dtype.
+
+A symbolic size never stands for a broadcast 1: where a symbol meets another size, the two are taken
+to be equal, and the session checks it. So it is always known while building which axes broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphflow.errors import AttributeValueError, DTypeError, ShapeError
+from graphflow.ir import dims
+from graphflow.ir.dims import Size
+from graphflow.ir.dtypes import DType, bool_
+from graphflow.ir.opdef import Infer, Types
+from graphflow.ir.types import Shape, TensorType
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The common shape of operands under NumPy's broadcasting.
+
+    Raises:
+        ShapeError: naming the axis and the two sizes that do not fit.
+
+    >>> broadcast_shapes((3, 1), (4,))
+    (3, 4)
+    """
+    result = shapes[0]
+    for shape in shapes[1:]:
+        if shape != result:
+            result = _broadcast_pair(result, shape)
+    return result
+
+
+def _broadcast_pair(left: Shape, right: Shape) -> Shape:
+    rank = max(len(left), len(right))
+    padded_left = (1,) * (rank - len(left)) + left
+    padded_right = (1,) * (rank - len(right)) + right
+    sizes: list[Size] = []
+    for axis, (first, second) in enumerate(zip(padded_left, padded_right)):
+        if first == 1 or second == 1:
+            sizes.append(second if first == 1 else first)
+            continue
+        common = dims.unify(first, second)
+        if common is None:
+            raise ShapeError(
+                f"shapes {show(left)} and {show(right)} do not broadcast: {first} != {second} on axis {axis - rank}",
+                hint="make the sizes equal, or one of them 1 (gf.expand_dims, gf.reshape)",
+            )
+        sizes.append(common)
+    return tuple(sizes)
+
+
+def show(shape: Sequence[Size]) -> str:
+    """A shape as error messages print it."""
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def same_type(types: Types, attrs: Any) -> tuple[TensorType, ...]:
+    """The result has the type of the first input."""
+    return (types[0],)
+
+
+def broadcast_type(types: Types, attrs: Any) -> tuple[TensorType, ...]:
+    """The result has the inputs' dtype and their broadcast shape."""
+    first = types[0]
+    if all(other is first for other in types):
+        return (first,)
+    return (TensorType(first.dtype, broadcast_shapes(*[type.shape for type in types])),)
+
+
+def broadcast_bool(types: Types, attrs: Any) -> tuple[TensorType, ...]:
+    """The result is boolean and has the inputs' broadcast shape."""
+    return (TensorType(bool_, broadcast_shapes(*[type.shape for type in types])),)
+
+
+def only(kinds: str, infer: Infer, operation: str) -> Infer:
+    """`infer`, refusing dtypes whose kind is not among `kinds` ("bool int uint float complex")."""
+    allowed = frozenset(kinds.split())
+
+    def checked(types: Types, attrs: Any) -> Sequence[TensorType]:
+        for type in types:
+            if type.dtype.kind not in allowed:
+                raise DTypeError(
+                    f"{operation} does not take {type.dtype}",
+                    hint=f"it takes {', '.join(sorted(allowed))}; convert with gf.astype",
+                )
+        return infer(types, attrs)
+
+    return checked
+
+
+def normalize_axis(axis: Any, rank: int, operation: str) -> int:
+    """A non-negative axis from one that may count from the end.
+
+    >>> normalize_axis(-1, 3, "softmax")
+    2
+    """
+    if not isinstance(axis, int) or isinstance(axis, bool):
+        raise AttributeValueError(f"{operation} needs an integer axis, not {axis!r}")
+    if not -rank <= axis < rank:
+        raise AttributeValueError(
+            f"{operation} got axis {axis}, but its operand has rank {rank}",
+            hint=f"use an axis from {-rank} to {rank - 1}" if rank else "a scalar has no axes",
+        )
+    return axis % rank
+
+
+def normalize_axes(axes: Any, rank: int, operation: str) -> tuple[int, ...]:
+    """Sorted non-negative axes from None (all), an int or a sequence; repeating one is an error.
+
+    >>> normalize_axes((-1, 0), 3, "sum"), normalize_axes(None, 2, "sum")
+    ((0, 2), (0, 1))
+    """
+    if axes is None:
+        return tuple(range(rank))
+    listed = tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+    normal = sorted(normalize_axis(axis, rank, operation) for axis in listed)
+    if len(set(normal)) != len(normal):
+        raise AttributeValueError(f"{operation} got an axis twice in {listed}")
+    return tuple(normal)
+
+
+def require(condition: bool, message: str, hint: str | None = None) -> None:
+    """Raise a ShapeError with the message unless the condition holds."""
+    if not condition:
+        raise ShapeError(message, hint=hint)
+
+
+def require_dtype(type: TensorType, dtypes: Sequence[DType] | str, what: str) -> None:
+    """Raise a DTypeError unless `type` has one of the dtypes, or of the kinds in a string."""
+    allowed = isinstance(dtypes, str)
+    fits = type.dtype.kind in dtypes.split() if allowed else type.dtype in dtypes  # type: ignore[union-attr]
+    if not fits:
+        shown = dtypes if allowed else ", ".join(map(str, dtypes))
+        raise DTypeError(f"{what} has dtype {type.dtype}", hint=f"it must be {shown}; convert with gf.astype")

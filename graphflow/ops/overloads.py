@@ -1,0 +1,143 @@
+"""Python operators of tensors: x + y, -x, x @ w, x[1:], x < y, and the transpose x.T.
+
+`==` and `!=` are left alone: they ask whether two handles are the same tensor, so that tensors can be
+keys of dictionaries; gf.equal and gf.not_equal compare elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from graphflow.errors import ShapeError
+from graphflow.ir import provenance
+from graphflow.ir.builder import Builder
+from graphflow.ir.dims import Dim
+from graphflow.ir.node import Tensor
+from graphflow.ir.opdef import OpDef, registry
+from graphflow.ops.inference import show
+from graphflow.ops.subscript import getitem
+
+BINARY = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+}
+COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+UNARY = {"neg": "negative", "abs": "abs", "invert": "bitwise_invert"}
+
+_OPERANDS = (Tensor, Dim, bool, int, float, complex, np.ndarray, np.generic, list, tuple)
+
+
+def _forward(op: OpDef) -> Callable[[Tensor, Any], Any]:
+    def operator(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return Builder(self.node.graph).apply(op, (self, other))
+
+    return operator
+
+
+def _reflected(op: OpDef) -> Callable[[Tensor, Any], Any]:
+    def operator(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return Builder(self.node.graph).apply(op, (other, self))
+
+    return operator
+
+
+def _unary(op: OpDef) -> Callable[[Tensor], Any]:
+    def operator(self: Tensor) -> Any:
+        return Builder(self.node.graph).apply(op, (self,))
+
+    return operator
+
+
+def _positive(self: Tensor) -> Tensor:
+    """+x is x."""
+    return self
+
+
+def _transpose(self: Tensor) -> Tensor:
+    """The matrix transpose; a ShapeError unless the tensor is a matrix. Array API `array.T`."""
+    if self.ndim != 2:
+        raise ShapeError(
+            f"T transposes a matrix, but {self.name} has shape {show(self.shape)}",
+            hint="gf.matrix_transpose swaps the last two axes, gf.permute_dims any",
+        ).located(origin=provenance.capture())
+    return Builder(self.node.graph).permute_dims(self, axes=(1, 0))
+
+
+def _length(self: Tensor) -> int:
+    """The static size of the first axis."""
+    return _first_size(self, "len()")
+
+
+def _iterate(self: Tensor) -> Iterator[Tensor]:
+    """The slices along the first axis, whose size must be static."""
+    count = _first_size(self, "iteration")
+    return iter([getitem(self, index) for index in range(count)])
+
+
+def _first_size(tensor: Tensor, what: str) -> int:
+    if not tensor.ndim:
+        raise ShapeError(
+            f"{what} needs a first axis, but {tensor.name} is a scalar", hint="use the tensor itself"
+        ).located(origin=provenance.capture())
+    size = tensor.shape[0]
+    if not isinstance(size, int):
+        raise ShapeError(
+            f"{what} over axis 0 of {tensor.name} needs a fixed size, but it is {size}",
+            hint="gf.map or gf.scan run over an axis of any size",
+        ).located(origin=provenance.capture())
+    return size
+
+
+def attach() -> None:
+    """Give Tensor its operators; calling it again changes nothing."""
+    for name, op_name in {**BINARY, **COMPARISONS}.items():
+        _set(f"__{name}__", _forward(registry[op_name]), op_name)
+    for name, op_name in BINARY.items():
+        _set(f"__r{name}__", _reflected(registry[op_name]), op_name)
+    for name, op_name in UNARY.items():
+        _set(f"__{name}__", _unary(registry[op_name]), op_name)
+    attributes = {
+        "__pos__": _positive,
+        "__getitem__": getitem,
+        "__len__": _length,
+        "__iter__": _iterate,
+        "__contains__": _contains,
+        "T": property(_transpose),
+        # NumPy arrays leave an operator with a tensor to the tensor.
+        "__array_priority__": 1000,
+        "__array_ufunc__": None,
+    }
+    for name, value in attributes.items():
+        setattr(Tensor, name, value)
+
+
+def _contains(self: Tensor, value: Any) -> bool:
+    raise ShapeError(
+        f"`in` cannot look into {self.name}, which has no values while the graph is being built",
+        hint="gf.any(gf.equal(x, value)) asks when the graph runs",
+    ).located(origin=provenance.capture())
+
+
+def _set(name: str, method: Callable[..., Any], op_name: str) -> None:
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"gf.{op_name}, by Python operator."
+    setattr(Tensor, name, method)

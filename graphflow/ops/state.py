@@ -1,0 +1,116 @@
+"""Values that come from outside (constants, feeds, variables, the session) and updates of variables.
+
+Everything here except `assign` has no inputs. Variables are values: reading one gives the value it
+had when the run started, and an `assign` names the value it takes when the run ends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphflow.errors import GraphError
+from graphflow.ir.dtypes import as_dtype, bool_, uint32
+from graphflow.ir.opdef import op
+from graphflow.ir.types import TensorType
+from graphflow.ops.inference import require_dtype
+
+
+def _constant_type(types, attrs):
+    return (TensorType(as_dtype(attrs["value"].dtype), attrs["value"].shape),)
+
+
+@op("state", infer=_constant_type, traits="")
+def constant(*, value):
+    """A fixed array. ONNX Constant-25."""
+    return value
+
+
+constant.not_differentiable("a constant has no inputs")
+
+
+def _declared_type(types, attrs):
+    return (TensorType(attrs["dtype"], attrs["shape"]),)
+
+
+def _from_outside(what):
+    raise GraphError(f"{what} has no value of its own; it is given when the graph runs")
+
+
+@op("state", infer=_declared_type, traits="nullary_input")
+def placeholder(*, dtype, shape):
+    """A value that is fed at each run."""
+    return _from_outside("a placeholder")
+
+
+placeholder.not_differentiable("a placeholder has no inputs")
+
+
+@op("state", infer=_declared_type, traits="nullary_input")
+def variable(*, dtype, shape, initializer, trainable=True):
+    """A value that lives in the session and changes only through `assign`.
+
+    The tensor is the value at the start of the run.
+    """
+    return _from_outside("a variable")
+
+
+variable.not_differentiable("a variable has no inputs")
+
+
+def _training_type(types, attrs):
+    return (TensorType(bool_, ()),)
+
+
+@op("state", infer=_training_type, traits="nullary_input")
+def training_flag():
+    """True while training, False otherwise; `gf.training` is this graph's one such node."""
+    return _from_outside("the training flag")
+
+
+training_flag.not_differentiable("it is boolean")
+
+
+def _session_key_type(types, attrs):
+    return (TensorType(uint32, (4,)),)
+
+
+@op("state", infer=_session_key_type, traits="nullary_input")
+def session_key():
+    """Four words (seed high, seed low, step high, step low) from which all random streams derive."""
+    return _from_outside("the session's key")
+
+
+session_key.not_differentiable("random bits have no derivative")
+
+
+def _dimension_type(types, attrs):
+    return (TensorType(attrs["dtype"], ()),)
+
+
+@op("state", infer=_dimension_type, traits="")
+def dimension(*, size, dtype):
+    """A symbolic size as a scalar tensor; a constant once the sizes are known."""
+    return np.asarray(int(size), dtype=dtype.numpy)
+
+
+dimension.not_differentiable("a size has no inputs")
+
+
+def _assign_type(types, attrs):
+    require_dtype(types[1], (types[0].dtype,), "the assigned value")
+    from graphflow.errors import ShapeError
+    from graphflow.ir import dims
+
+    old, new = types[0].shape, types[1].shape
+    if len(old) != len(new) or any(dims.unify(a, b) is None for a, b in zip(old, new)):
+        raise ShapeError(f"a variable of type {types[0]} cannot take a value of type {types[1]}")
+    return ()
+
+
+@op("state", infer=_assign_type, traits="effect")
+def assign(target, value, /):
+    """Let the variable `target` have `value` from the end of the run on."""
+    return ()
+
+
+assign.not_differentiable("an update is no function of its inputs")

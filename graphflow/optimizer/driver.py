@@ -1,0 +1,276 @@
+"""The driver: apply rules to a fixed point with a worklist, at a cost linear in nodes and edits.
+
+The worklist starts with all nodes in topological order and is first in, first out; a node is in it
+at most once. An edit puts back the new nodes, the users of what was replaced (so far up as patterns
+are deep), and the producers that lost a use together with the one user they have left.
+
+Rules are tried in their order. Which rules are worth trying depends only on the operators of a
+node and of its direct inputs, so it is worked out once for each such combination (`RuleIndex`).
+
+A set of rules that undo one another would never end. So firings are capped at `LIMIT` times the
+number of nodes, and the rules that fired last are named.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from graphflow.errors import GraphFlowError, RewriteError
+from graphflow.ir.node import Node
+from graphflow.ir.opdef import OpDef
+from graphflow.optimizer.pattern import Match
+from graphflow.optimizer.rewriter import Rewriter
+from graphflow.optimizer.rule import Applicable, Decline, Rule
+
+LIMIT = 8
+"""Rules may fire this many times the number of nodes."""
+
+_SMALL = 16  # so that a graph of a few nodes is not stopped in the middle of honest work
+
+
+class RewriteWarning(UserWarning):
+    """A rule or pass was skipped because it failed; the program is right, but less optimised."""
+
+
+class EveryNode:
+    """A pattern without an operator: it fits every node whose operators `accepts` lets through."""
+
+    __slots__ = ("_accepts",)
+
+    def __init__(self, accepts: Callable[[OpDef, Sequence[str]], bool]) -> None:
+        self._accepts = accepts
+
+    def bound(self, op: OpDef) -> BoundEveryNode:
+        """This pattern for nodes of one operator."""
+        return BoundEveryNode(op, self._accepts)
+
+
+class BoundEveryNode:
+    """`EveryNode` for one operator; what the driver tries."""
+
+    __slots__ = ("_accepts", "op")
+
+    def __init__(self, op: OpDef, accepts: Callable[[OpDef, Sequence[str]], bool]) -> None:
+        self.op = op
+        self._accepts = accepts
+
+    def accepts(self, child_ops: Sequence[str]) -> bool:
+        """Whether nodes whose inputs are made by these operators may match."""
+        return self._accepts(self.op, child_ops)
+
+    def match(self, node: Node, rewriter: Rewriter) -> Match | None:
+        """A match with nothing but the root."""
+        return Match(node, rewriter)
+
+
+class RuleIndex:
+    """Which rules may fire at a node, found by its operator and those of its inputs.
+
+    Arguments:
+        rules: in the order in which they are tried; names must differ.
+        everywhere: rules tried at nodes of all operators, before the others.
+    """
+
+    def __init__(self, rules: Sequence[Rule], everywhere: Sequence[tuple[Rule, EveryNode]] = ()) -> None:
+        self.rules = tuple(rules)
+        self.everywhere = tuple(everywhere)
+        names = Counter([rule.name for rule in rules])
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise RewriteError(
+                f"two rules are named {twice[0]!r}", hint="rules are told apart by their names"
+            )
+        self.by_root: dict[str, list[Rule]] = {}
+        self.depths: dict[str, int] = {}
+        for rule in rules:
+            for name in rule.root_names:
+                self.by_root.setdefault(name, []).append(rule)
+            for name, depth in rule.inner_depths().items():
+                self.depths[name] = max(self.depths.get(name, 0), depth)
+        self._plans: dict[OpDef, list[tuple[Rule, Applicable]]] = {}
+        self._candidates: dict[Hashable, tuple[tuple[Rule, Applicable], ...]] = {}
+
+    def candidates(self, node: Node) -> tuple[tuple[Rule, Applicable], ...]:
+        """The rules worth trying at a node, in order, each with a compiled pattern."""
+        inputs = node.inputs
+        count = len(inputs)
+        if count == 1:
+            key: Hashable = (node.op, inputs[0].node.op)
+        elif count == 2:
+            key = (node.op, inputs[0].node.op, inputs[1].node.op)
+        elif count < 5:
+            key = (node.op, *[tensor.node.op for tensor in inputs])
+        else:
+            key = (node.op, count, frozenset([tensor.node.op for tensor in inputs]))
+        found = self._candidates.get(key)
+        if found is None:
+            found = self._candidates[key] = self._find(node)
+        return found
+
+    def _find(self, node: Node) -> tuple[tuple[Rule, Applicable], ...]:
+        child_ops = [tensor.node.op.name for tensor in node.inputs]
+        plans = self._plans.get(node.op)
+        if plans is None:
+            plans = [(rule, pattern.bound(node.op)) for rule, pattern in self.everywhere]
+            for rule in self.by_root.get(node.op.name, ()):
+                plans += [(rule, plan) for plan in rule.plans_for(node.op.name)]
+            self._plans[node.op] = plans
+        # With many inputs the key does not tell their order, so only the matcher can decide.
+        many = len(child_ops) >= 5
+        return tuple([(rule, plan) for rule, plan in plans if many or plan.accepts(child_ops)])
+
+
+@dataclass(slots=True)
+class DriverResult:
+    """What a run of the driver did.
+
+    Attributes:
+        steps: nodes taken from the worklist.
+        firings: edits made, by rule.
+        complete: False if the cap on firings stopped it.
+    """
+
+    steps: int = 0
+    firings: Counter[str] = field(default_factory=Counter)
+    complete: bool = True
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was edited."""
+        return bool(self.firings)
+
+
+class Driver:
+    """Applies an index of rules to a program.
+
+    Arguments:
+        rewriter: the door to the program.
+        index: the rules.
+        strict: raise what a rule raises, and when the cap is reached, instead of warning.
+    """
+
+    def __init__(self, rewriter: Rewriter, index: RuleIndex, strict: bool = False) -> None:
+        self.rewriter = rewriter
+        self.index = index
+        self.strict = strict
+        self.result = DriverResult()
+        self._broken: set[str] = set()
+        self._recent: deque[str] = deque(maxlen=64)
+
+    def run(self, seeds: Iterable[Node] | None = None) -> DriverResult:
+        """Rewrite to a fixed point, starting from `seeds` (all nodes by default).
+
+        Raises:
+            RewriteError: if `strict`, when a rule fails or the cap is reached.
+        """
+        rewriter, result = self.rewriter, self.result
+        queue = deque(rewriter.order() if seeds is None else seeds)
+        queued = {node.id for node in queue}
+        limit = LIMIT * max(rewriter.size, _SMALL)
+        alive, candidates = rewriter._alive, self.index.candidates
+        rewriter.touched.clear()
+        fired = 0
+        while queue:
+            node = queue.popleft()
+            queued.discard(node.id)
+            if not alive[node.id]:
+                continue
+            result.steps += 1
+            options = candidates(node)
+            if not options or not self._rewrite(node, options):
+                continue
+            self._requeue(queue, queued)
+            fired += 1
+            if fired >= limit:
+                self._stop(limit)
+                break
+        return result
+
+    def _rewrite(self, node: Node, options: Sequence[tuple[Rule, Applicable]]) -> bool:
+        """Fire the first rule that applies; whether one did."""
+        rewriter, journal = self.rewriter, self.rewriter.journal
+        for rule, plan in options:
+            match = plan.match(node, rewriter)
+            if match is None or rule.name in self._broken:
+                continue
+            answer = self._fire(rule, match)
+            if answer is True:
+                self.result.firings[rule.name] += 1
+                self._recent.append(rule.name)
+                return True
+            if isinstance(answer, Decline):
+                journal.decline(rule.name, node, answer.reason)
+        return False
+
+    def _fire(self, rule: Rule, match: Match) -> Decline | bool:
+        """Let a rule build its replacement and put it in; True if the program has changed."""
+        rewriter = self.rewriter
+        builder = rewriter.builder.standing_for(match.nodes, rule.name)
+        try:
+            answer = rule.function(match, builder)
+            if answer is None or isinstance(answer, Decline):
+                rewriter.discard_made()
+                return answer or False
+            return rewriter.replace(match.root, answer, rule.name, kind=rule.kind)
+        except Exception as error:
+            rewriter.discard_made()
+            self._report(rule, match.root, error)
+            return False
+
+    def _report(self, rule: Rule, node: Node, error: Exception) -> None:
+        """Name a rule that failed, and leave it out from now on."""
+        said = error.message if isinstance(error, GraphFlowError) else f"{type(error).__name__}: {error}"
+        message = f"rule {rule.name!r} failed at {node.op.name} {node.name!r}: {said}"
+        if self.strict:
+            raise RewriteError(message, hint="this is a fault of the rule", origin=node.origin) from error
+        self._broken.add(rule.name)
+        warnings.warn(f"{message}; the rule is skipped", RewriteWarning, stacklevel=2)
+
+    def _requeue(self, queue: deque[Node], queued: set[int]) -> None:
+        """Put back the touched nodes, and their users as far up as a pattern could see them."""
+        rewriter, depths = self.rewriter, self.index.depths
+        alive, users = rewriter._alive, rewriter.users
+        level = [(node, depths.get(node.op.name, 0)) for node in rewriter.touched if alive[node.id]]
+        rewriter.touched.clear()
+        while level:
+            above: list[tuple[Node, int]] = []
+            for node, height in level:
+                if node.id not in queued:
+                    queued.add(node.id)
+                    queue.append(node)
+                if height:
+                    for tensor in node.outputs:
+                        above += [(user, height - 1) for user in users[tensor]]
+            level = above
+
+    def _stop(self, limit: int) -> None:
+        """The cap is reached: say which rules keep each other busy."""
+        self.result.complete = False
+        names = [name for name, _ in Counter(self._recent).most_common(2)]
+        suspects = " and ".join(map(repr, names))
+        message = (
+            f"the rules do not come to an end: stopped after {limit} firings, the last of them of "
+            f"{suspects}, which {'undo each other' if len(names) > 1 else 'repeats itself'}"
+        )
+        if self.strict:
+            raise RewriteError(
+                message, hint="let each rule lower the number of nodes, their cost, or a rank of operators"
+            )
+        warnings.warn(message, RewriteWarning, stacklevel=3)
+
+
+def run_rules(
+    rewriter: Rewriter,
+    rules: Sequence[Rule] | RuleIndex,
+    strict: bool = False,
+    seeds: Iterable[Node] | None = None,
+) -> DriverResult:
+    """Apply rules to a fixed point; see `Driver`."""
+    index = rules if isinstance(rules, RuleIndex) else RuleIndex(rules)
+    return Driver(rewriter, index, strict).run(seeds)
+
+
+__all__ = ["Driver", "DriverResult", "EveryNode", "RewriteWarning", "RuleIndex", "run_rules"]

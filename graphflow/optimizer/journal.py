@@ -1,0 +1,225 @@
+"""The journal: what the optimizer changed, by which rule, and why it left other things alone.
+
+Every edit goes through the Rewriter, and the Rewriter writes here; so a journal is complete. How
+much is kept is its level:
+
+    off      nothing
+    counts   how often each rule fired in each pass, and how many nodes that removed and added
+    entries  an Entry for each edit, and a line of text for each node that is gone
+    remarks  also the sentences with which rules declined
+
+The cost of an edit is a few additions at `counts` and one appended tuple at `entries`. The optimizer
+is deterministic, so a run at `counts` can be told in full by running it again at a higher level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from graphflow.errors import AttributeValueError
+from graphflow.ir.node import Node
+from graphflow.optimizer.analysis.cost import node_flops
+
+LEVELS = ("off", "counts", "entries", "remarks")
+
+KINDS = ("replace", "merge", "fold", "erase", "insert")
+
+
+class Entry(NamedTuple):
+    """One edit.
+
+    Attributes:
+        sequence: its number, from 0.
+        pass_name, rule: who made it.
+        kind: "replace" (by a rule), "merge" (of equal nodes), "fold" (into a constant), "erase"
+            (nobody needs it) or "insert" (between a tensor and its users).
+        removed: names of the nodes that are gone; the first is the one the edit is about.
+        added: names of the nodes that were made.
+        into: names of the nodes that give the values from now on, made by this edit or before it.
+        reason: a sentence, "" if the rule says it all.
+        flops: how many floating-point operations a run the edit adds, negative if it saves some.
+    """
+
+    sequence: int
+    pass_name: str
+    rule: str
+    kind: str
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    into: tuple[str, ...]
+    reason: str
+    flops: int
+
+
+class Remark(NamedTuple):
+    """A rule whose pattern matched at a node but that declined, with its reason."""
+
+    pass_name: str
+    rule: str
+    node: str
+    reason: str
+    origin: str
+
+
+class PassRecord(NamedTuple):
+    """One pass that ran: how long, the number of nodes `before` and `after`, and what it says."""
+
+    name: str
+    seconds: float
+    before: int
+    after: int
+    changed: bool
+    note: str
+
+
+class Tally:
+    """What one rule did in one pass: `fired` edits that `removed` and `added` so many nodes."""
+
+    __slots__ = ("added", "declined", "fired", "flops", "removed")
+
+    def __init__(self) -> None:
+        self.fired = self.removed = self.added = self.flops = self.declined = 0
+
+
+class Gone(NamedTuple):
+    """What is remembered of a removed node: its text, its user's line, and the number of the edit."""
+
+    text: str
+    origin: str
+    lineage: tuple[str, tuple[str, ...]] | None
+    sequence: int
+
+
+class Journal:
+    """A record of edits.
+
+    Arguments:
+        level: one of `LEVELS`; see the module docstring.
+
+    Attributes:
+        tallies: a Tally for each (pass, rule), in the order of first use.
+        gone: for each name of a removed node, what is remembered of it (levels entries and remarks).
+        passes: a PassRecord for each pass that ran.
+        pass_name: who is editing; the pass manager sets it.
+        label: the level or pipeline that ran.
+
+    Raises:
+        AttributeValueError: for an unknown level.
+    """
+
+    def __init__(self, level: str = "counts") -> None:
+        if level not in LEVELS:
+            raise AttributeValueError(f"a journal has no level {level!r}", hint="use " + ", ".join(LEVELS))
+        self.level = level
+        self.counting = level != "off"
+        self.detailed = level in ("entries", "remarks")
+        self.remarking = level == "remarks"
+        self.pass_name = ""
+        self.label = ""
+        self.passes: list[PassRecord] = []
+        self.tallies: dict[tuple[str, str], Tally] = {}
+        self.gone: dict[str, Gone] = {}
+        self._entries: list[tuple] = []
+        self._remarks: dict[tuple[str, str, str], Remark] = {}
+
+    # Writing: the Rewriter and the driver call these
+
+    def record(
+        self,
+        rule: str,
+        kind: str,
+        removed: Sequence[Node],
+        added: Sequence[Node] = (),
+        into: Sequence[Node] = (),
+        reason: str = "",
+    ) -> None:
+        """Write down one edit."""
+        if not self.counting:
+            return
+        tally = self._tally(rule)
+        tally.fired += 1
+        tally.removed += len(removed)
+        tally.added += len(added)
+        if not self.detailed:
+            return
+        flops = sum(map(node_flops, added)) - sum(map(node_flops, removed))
+        tally.flops += flops
+        sequence = len(self._entries)
+        for node in removed:
+            self.gone[node.name] = Gone(describe(node), str(node.origin or ""), node.lineage, sequence)
+        self._entries.append(
+            (
+                sequence,
+                self.pass_name,
+                rule,
+                kind,
+                _names(removed),
+                _names(added),
+                _names(into),
+                reason,
+                flops,
+            )
+        )
+
+    def decline(self, rule: str, node: Node, reason: str) -> None:
+        """Write down that a rule matched at `node` but had a reason not to fire."""
+        if not self.counting:
+            return
+        self._tally(rule).declined += 1
+        if self.remarking:
+            key = (self.pass_name, rule, node.name)
+            self._remarks[key] = Remark(*key, reason, str(node.origin or ""))
+
+    def _tally(self, rule: str) -> Tally:
+        key = (self.pass_name, rule)
+        tally = self.tallies.get(key)
+        if tally is None:
+            tally = self.tallies[key] = Tally()
+        return tally
+
+    # Reading
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The edits in order; empty below the level `entries`."""
+        return [Entry(*row) for row in self._entries]
+
+    @property
+    def remarks(self) -> list[Remark]:
+        """Where rules declined, at nodes still there, with the last reason; empty below `remarks`."""
+        return [remark for remark in self._remarks.values() if remark.node not in self.gone]
+
+    def fired(self, rule: str) -> int:
+        """How often a rule fired, over all passes."""
+        return sum(tally.fired for (_, name), tally in self.tallies.items() if name == rule)
+
+    @property
+    def edits(self) -> int:
+        """How many edits there were in all."""
+        return sum(tally.fired for tally in self.tallies.values())
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __repr__(self) -> str:
+        return f"<journal at level {self.level!r}: {self.edits} edits>"
+
+
+def _names(nodes: Sequence[Node]) -> tuple[str, ...]:
+    return tuple([node.name for node in nodes])
+
+
+def describe(node: Node) -> str:
+    """One line that says what a node computes: `name = op(inputs, attrs) : types`."""
+    read = [
+        f"{tensor.node.name}:{tensor.index}" if tensor.index else tensor.node.name for tensor in node.inputs
+    ]
+    attrs = [f"{name}={_shown(value)}" for name, value in node.attrs.items()]
+    types = ", ".join(str(tensor.type) for tensor in node.outputs)
+    return f"{node.name} = {node.op.name}({', '.join(read + attrs)}) : {types or 'nothing'}"
+
+
+def _shown(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 40 else text[:37] + "..."

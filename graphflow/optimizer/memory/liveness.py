@@ -1,0 +1,166 @@
+"""When each value of a program lives, and which values share memory: views, and results written in place.
+
+The unit is a *storage*: the memory of one computed value together with all its views and whatever is
+written over it in place. Instants are positions in the order of running; a node's inputs and
+outputs are live together at its own position, so a storage is live in [first, last).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphflow.errors import MemoryPlanError
+from graphflow.ir.node import Node, Tensor
+
+# Views after which the elements still lie in row-major order, so that an elementwise operator may
+# write its result over them. A transposed or sliced view also shares memory, but in another order.
+ROW_MAJOR_VIEWS = frozenset({"reshape", "flatten", "expand_dims", "squeeze", "identity", "stop_gradient"})
+
+
+@dataclass(slots=True)
+class Storage:
+    """One piece of memory.
+
+    Attributes:
+        kind: "argument" (fed, variable or key), "constant", "temporary" or "output".
+        size: bytes.
+        first, last: it is live in [first, last).
+        tensors: the values it holds, in the order in which they are made.
+        maker, last_reader: the node that makes its first value, and the last to read any.
+    """
+
+    kind: str
+    size: int
+    first: int
+    last: int
+    tensors: list[Tensor]
+    maker: Node
+    last_reader: Node | None = None
+
+
+@dataclass(slots=True)
+class Liveness:
+    """The storages of a program, and which one holds each tensor.
+
+    Attributes:
+        order: the nodes as they run.
+        storages: in the order of their birth.
+        of: for each tensor, the position of its storage in `storages`.
+        in_place: the nodes that write over an input.
+        copied_bytes: outputs that need a copy, since their memory belongs to something else.
+        strided: views whose elements are not in row-major order.
+    """
+
+    order: tuple[Node, ...]
+    storages: list[Storage] = field(default_factory=list)
+    of: dict[Tensor, int] = field(default_factory=dict)
+    in_place: list[Node] = field(default_factory=list)
+    copied_bytes: int = 0
+    strided: set[Tensor] = field(default_factory=set)
+
+    def storage(self, tensor: Tensor) -> Storage:
+        """The memory that holds a tensor."""
+        return self.storages[self.of[tensor]]
+
+
+def analyse(order: Sequence[Node], outputs: Sequence[Tensor], in_place: bool = True) -> Liveness:
+    """The liveness of nodes that run in `order` and return `outputs`.
+
+    Raises:
+        MemoryPlanError: if a size is symbolic.
+    """
+    result = Liveness(tuple(order))
+    last_use = last_uses(order, outputs)
+    for position, node in enumerate(order):
+        for tensor in node.outputs:
+            shared = _shared_storage(result, node, tensor, position, in_place)
+            if shared is None:
+                shared = len(result.storages)
+                kind = _kind(node)
+                result.storages.append(Storage(kind, byte_size(tensor), position, position + 1, [], node))
+            storage = result.storages[shared]
+            storage.tensors.append(tensor)
+            result.of[tensor] = shared
+            reader = last_use.get(tensor, position)
+            if reader + 1 > storage.last:
+                storage.last = reader + 1
+                storage.last_reader = order[reader] if reader < len(order) else None
+    _give_to_outputs(result, outputs)
+    return result
+
+
+def last_uses(order: Sequence[Node], outputs: Sequence[Tensor]) -> dict[Tensor, int]:
+    """For each tensor that is read, the position of its last reader; len(order) for an output."""
+    last: dict[Tensor, int] = {}
+    for position, node in enumerate(order):
+        for tensor in node.inputs:
+            last[tensor] = position
+    last.update((tensor, len(order)) for tensor in outputs)
+    return last
+
+
+def byte_size(tensor: Tensor) -> int:
+    """The bytes of a tensor, which must be static."""
+    if not tensor.type.is_static:
+        raise MemoryPlanError(
+            f"{tensor.name} has the symbolic type {tensor.type}, so its bytes are not known",
+            hint="give the sizes first (a Session takes them from the feeds)",
+            origin=tensor.node.origin,
+        )
+    return int(tensor.type.nbytes)
+
+
+def _kind(node: Node) -> str:
+    if "nullary_input" in node.op.traits:
+        return "argument"
+    return "constant" if node.op.name == "constant" else "temporary"
+
+
+def _shared_storage(
+    result: Liveness, node: Node, tensor: Tensor, position: int, in_place: bool
+) -> int | None:
+    """The storage of an input that the output can live in, or None for one of its own."""
+    if "view" in node.op.traits and node.inputs:
+        source = node.inputs[0]
+        if byte_size(tensor) <= byte_size(source):
+            if source in result.strided or node.op.name not in ROW_MAJOR_VIEWS:
+                result.strided.add(tensor)
+            return result.of[source]
+        return None
+    if not in_place or "in_place" not in node.op.traits or len(node.outputs) != 1:
+        return None
+    alike = [given for given in node.inputs if given.type is tensor.type]
+    # Elementwise, any operand of the result's type will do; the trait itself promises the first only.
+    for target in alike if "elementwise" in node.op.traits else alike[:1]:
+        if _may_overwrite(result, node, target, position):
+            result.in_place.append(node)
+            return result.of[target]
+    return None
+
+
+def _may_overwrite(result: Liveness, node: Node, source: Tensor, position: int) -> bool:
+    """Whether nothing else needs what the storage of `source` holds, now or later.
+
+    The node itself must not read the storage through another view: elements would be overwritten
+    before it comes to them.
+    """
+    index = result.of[source]
+    storage = result.storages[index]
+    return (
+        storage.kind == "temporary"
+        and storage.size == byte_size(source)
+        and source not in result.strided
+        and storage.last <= position + 1
+        and all(given is source for given in node.inputs if result.of[given] == index)
+    )
+
+
+def _give_to_outputs(result: Liveness, outputs: Sequence[Tensor]) -> None:
+    """Each output gets memory of its own: the storage that holds it if nobody else claims that, or a copy."""
+    for tensor in outputs:
+        storage = result.storage(tensor)
+        if storage.kind == "temporary" and storage.size == byte_size(tensor):
+            storage.kind = "output"
+        else:
+            result.copied_bytes += byte_size(tensor)

@@ -1,0 +1,139 @@
+"""`plan_program`: an order, and an offset for every intermediate value of a program with static shapes.
+
+What is passed in (feeds, variables), constants, and what is returned have memory of their own and
+are counted beside the arena, which holds only what lives and dies inside a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphflow.ir.node import Node
+from graphflow.optimizer.memory.allocate import Buffer, allocate
+from graphflow.optimizer.memory.liveness import Liveness, Storage, analyse, byte_size
+from graphflow.optimizer.program import Program
+
+ALIGNMENT = 64  # a cache line, and what vector units and XLA ask for
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where the intermediate values of a program lie.
+
+    Attributes:
+        offsets: for each tensor in the arena, by name (`node:0`), its offset; views and results
+            written in place have the offset of what they share.
+        arena_bytes: the size of the arena.
+        lower_bound_bytes: the largest sum of live bytes in this order; no offsets can do better.
+        order: the nodes as they run.
+        naive_bytes: the arena if every value had memory of its own for the whole run.
+        argument_bytes, constant_bytes, output_bytes: what is passed in, built in, and returned.
+        in_place: names of the nodes that write over their input.
+        peak: the position in `order` at which most is live.
+        liveness: the storages behind the offsets.
+    """
+
+    offsets: dict[str, int] = field(repr=False)
+    arena_bytes: int
+    lower_bound_bytes: int
+    order: tuple[Node, ...] = field(repr=False)
+    naive_bytes: int
+    argument_bytes: int
+    constant_bytes: int
+    output_bytes: int
+    in_place: tuple[str, ...] = field(repr=False)
+    peak: int
+    liveness: Liveness = field(repr=False)
+
+    @property
+    def gap(self) -> float:
+        """How far the arena is above the bound, as a fraction of the bound."""
+        return self.arena_bytes / self.lower_bound_bytes - 1 if self.lower_bound_bytes else 0.0
+
+    @property
+    def total_bytes(self) -> int:
+        """All memory of a run: arguments, constants, outputs and the arena."""
+        return self.argument_bytes + self.constant_bytes + self.output_bytes + self.arena_bytes
+
+    def live_at_peak(self) -> list[Storage]:
+        """The temporaries that are live at the peak, largest first."""
+        live = [
+            storage
+            for storage in self.liveness.storages
+            if storage.kind == "temporary" and storage.size and storage.first <= self.peak < storage.last
+        ]
+        return sorted(live, key=lambda storage: (-storage.size, storage.first))
+
+
+def plan_program(
+    program: Program,
+    order: Sequence[Node] | None = None,
+    *,
+    in_place: bool = True,
+    alignment: int = ALIGNMENT,
+    capacity: int | None = None,
+    seconds: float | None = None,
+) -> MemoryPlan:
+    """Plan the memory of a program.
+
+    Arguments:
+        program: with static shapes.
+        order: the nodes in the order in which they run; that of `program.order()` by default.
+        in_place: let operators that can write over a dying input do so.
+        alignment: of every offset.
+        capacity, seconds: see `allocate`.
+
+    Raises:
+        MemoryPlanError: for symbolic sizes, or if the arena cannot be kept within the capacity.
+
+    >>> import graphflow as gf
+    >>> from graphflow.optimizer.program import extract
+    >>> x = gf.placeholder("x", (1000,))
+    >>> y = gf.exp(x)
+    >>> plan = plan_program(extract([gf.add(y, gf.exp(y))], feeds=[x]))
+    >>> plan.arena_bytes, plan.output_bytes, plan.in_place
+    (4000, 4000, ('add',))
+    """
+    nodes = tuple(program.order() if order is None else order)
+    liveness = analyse(nodes, program.outputs, in_place)
+    buffers = [
+        Buffer(index, storage.first, storage.last, storage.size, alignment)
+        for index, storage in enumerate(liveness.storages)
+        if storage.kind == "temporary"
+    ]
+    allocation = allocate(buffers, capacity, seconds)
+    offsets = {
+        tensor.name: offset
+        for index, offset in sorted(allocation.offsets.items())
+        for tensor in liveness.storages[index].tensors
+    }
+    arena = allocation.arenas.get("main")
+    return MemoryPlan(
+        offsets,
+        allocation.arena_bytes,
+        allocation.lower_bound_bytes,
+        nodes,
+        _naive_bytes(liveness, alignment),
+        _sum(liveness, "argument"),
+        _sum(liveness, "constant"),
+        _sum(liveness, "output") + liveness.copied_bytes,
+        tuple(node.name for node in liveness.in_place),
+        arena.peak_instant if arena else 0,
+        liveness,
+    )
+
+
+def _sum(liveness: Liveness, kind: str) -> int:
+    return sum(storage.size for storage in liveness.storages if storage.kind == kind)
+
+
+def _naive_bytes(liveness: Liveness, alignment: int) -> int:
+    """Memory for every temporary value, views not counted, nothing reused."""
+    total = 0
+    for storage in liveness.storages:
+        if storage.kind == "temporary":
+            for tensor in storage.tensors:
+                if "view" not in tensor.node.op.traits or tensor is storage.tensors[0]:
+                    total += -(-byte_size(tensor) // alignment) * alignment
+    return total

@@ -1,0 +1,1 @@
+"""Passes: the steps of a pipeline, one a file."""

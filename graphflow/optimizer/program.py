@@ -1,0 +1,150 @@
+"""A Program: the private copy of what a run needs, in a form that backends compile.
+
+`extract` cuts the cone of the fetches and updates out of the user's graph. What is fed becomes a
+placeholder there, the training flag a constant, and an update the new value of a variable, so that
+a program is a pure function
+
+    (variables, feeds) -> (fetches, new values of the updated variables)
+
+and everything that edits it needs to know its outputs only. `specialize` replaces symbolic sizes
+once the feeds tell them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from graphflow.ir.attrs import Attrs, read_only, substitute_dims
+from graphflow.ir.graph import Graph
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.opdef import registry
+from graphflow.ir.traversal import topological_order
+
+
+class Program(Graph):
+    """A graph with ordered inputs and outputs.
+
+    Attributes:
+        feeds: the placeholders, in the order in which values are passed.
+        fetch_count: how many of `outputs` are fetches; the rest are new values of variables.
+        updated: names of the variables that `outputs[fetch_count:]` update, in order.
+    """
+
+    def __init__(self, name: str = "program") -> None:
+        super().__init__(name)
+        self.feeds: list[Tensor] = []
+        self.fetch_count = 0
+        self.updated: list[str] = []
+
+    @property
+    def fetches(self) -> list[Tensor]:
+        """The fetched tensors."""
+        return self.outputs[: self.fetch_count]
+
+    @property
+    def updates(self) -> list[Tensor]:
+        """The new values of the variables named in `updated`."""
+        return self.outputs[self.fetch_count :]
+
+    def order(self) -> list[Node]:
+        """The nodes that the outputs need, in an order in which they can run."""
+        return topological_order(self.outputs)
+
+
+def extract(
+    fetches: Sequence[Tensor],
+    updates: Sequence[Node] = (),
+    feeds: Sequence[Tensor] = (),
+    training: bool | None = None,
+    name: str = "program",
+) -> Program:
+    """Copy what the fetches and updates need into a Program.
+
+    Arguments:
+        fetches: tensors to return.
+        updates: `assign` nodes to apply.
+        feeds: tensors whose values are passed in; what lies above them is left out.
+        training: the value of the training flag; None leaves the flag an input.
+    """
+    values = [node.inputs[1] for node in updates]
+    fed = set(feeds)
+    program = Program(name)
+    copies: dict[Tensor, Tensor] = {}
+    for tensor in feeds:
+        copies[tensor] = _placeholder(program, tensor)
+        program.feeds.append(copies[tensor])
+    for node in topological_order([*fetches, *values], stop=fed.__contains__):
+        if training is not None and node.op.name == "training_flag":
+            copy = _constant(program, node, np.asarray(training))
+        else:
+            copy = copy_node(program, node, copies)
+        for old, new in zip(node.outputs, copy.outputs):
+            copies.setdefault(old, new)
+    program.outputs = [copies[tensor] for tensor in [*fetches, *values]]
+    program.fetch_count = len(fetches)
+    program.updated = [node.inputs[0].node.name for node in updates]
+    if fetches or updates:
+        source = fetches[0].graph if fetches else updates[0].graph
+        program.constraints = list(source.constraints)
+    return program
+
+
+def specialize(program: Program, sizes: Mapping[str, int]) -> Program:
+    """A copy of the program with symbolic sizes replaced by their values."""
+    result = Program(program.name)
+    copies: dict[Tensor, Tensor] = {}
+    for tensor in program.feeds:
+        node = copy_node(result, tensor.node, copies, sizes)
+        copies[tensor] = node.outputs[0]
+        result.feeds.append(node.outputs[0])
+    for node in topological_order(program.outputs, stop=copies.__contains__):
+        copy = copy_node(result, node, copies, sizes)
+        copies.update(zip(node.outputs, copy.outputs))
+    result.outputs = [copies[tensor] for tensor in program.outputs]
+    result.fetch_count = program.fetch_count
+    result.updated = list(program.updated)
+    return result
+
+
+def copy_node(
+    program: Program, node: Node, copies: Mapping[Tensor, Tensor], sizes: Mapping[str, int] | None = None
+) -> Node:
+    """Append a copy of a node, its inputs and symbolic sizes replaced; name and origin are kept."""
+    attrs, types = node.attrs, [tensor.type for tensor in node.outputs]
+    if sizes:
+        attrs = substitute_dims(attrs, sizes)
+        types = [kind.substitute(sizes) for kind in types]
+    inputs = tuple([copies[tensor] for tensor in node.inputs])
+    copy = program.add(
+        node.op, inputs, attrs, types, program.unique_name(node.name), node.origin, node.lineage
+    )
+    if node.op.name == "variable":
+        program.variables[node.name] = copy.outputs[0]
+    elif node.op.name == "placeholder":
+        program.placeholders[node.name] = copy.outputs[0]
+    return copy
+
+
+def _placeholder(program: Program, tensor: Tensor) -> Tensor:
+    node = tensor.node
+    attrs = Attrs(dtype=tensor.dtype, shape=tensor.shape)
+    copy = program.add(
+        registry["placeholder"],
+        (),
+        attrs,
+        (tensor.type,),
+        program.unique_name(node.name),
+        node.origin,
+        node.lineage,
+    )
+    program.placeholders[copy.name] = copy.outputs[0]
+    return copy.outputs[0]
+
+
+def _constant(program: Program, node: Node, value: np.ndarray) -> Node:
+    attrs = Attrs(value=read_only(value))
+    return program.add(
+        registry["constant"], (), attrs, [node.outputs[0].type], program.unique_name(node.name), node.origin
+    )

@@ -1,0 +1,42 @@
+"""What rules of several families share: variables, and making a tensor fit the place it takes."""
+
+from __future__ import annotations
+
+from graphflow.ir.builder import Builder
+from graphflow.ir.dtypes import DType, promote
+from graphflow.ir.node import Tensor
+from graphflow.optimizer.pattern import Match, Variable, variables
+
+X, Y, Z, CONDITION = variables("X Y Z CONDITION")
+AXIS, AXES, SHAPE, KEEPDIMS = variables("AXIS AXES SHAPE KEEPDIMS")
+
+REAL = Variable("X", kinds="bool int uint float")
+INTEGER = Variable("X", kinds="int uint")
+FLOAT = Variable("X", kinds="float")
+FIRST, SECOND = variables("FIRST SECOND", constant=True)
+
+
+def fitted(match: Match, b: Builder, tensor: Tensor) -> Tensor:
+    """The tensor, broadcast to the shape of the node it is to replace."""
+    if tensor.type is match.output.type:
+        return tensor
+    made: Tensor = b.broadcast_to(tensor, shape=match.output.shape)
+    return made
+
+
+def filled(match: Match, b: Builder, value: float | bool) -> Tensor:
+    """A tensor of the root's type all of whose elements are `value`."""
+    return b.full_like(value, match.output)
+
+
+def is_lossless(source: DType, target: DType) -> bool:
+    """Whether every value of one dtype has an equal one in the other.
+
+    >>> from graphflow.ir.dtypes import float32, float64, int32, int64
+    >>> is_lossless(int32, float64), is_lossless(int64, float64), is_lossless(float64, float32)
+    (True, False, False)
+    """
+    if promote(source, target) is not target:
+        return False
+    # The lattice sends 64-bit integers to float64, as NumPy does, although that has 53 bits only.
+    return not (source.is_integer and source.itemsize == 8 and target.is_differentiable)

@@ -1,0 +1,113 @@
+"""Rules of reductions: over nothing, over copies, and one after the other.
+
+A sum starts from 0.0, so over a single -0.0 it may give 0.0: those rules hold for finite numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.ir.builder import Builder
+from graphflow.ir.dims import Dim
+from graphflow.optimizer.pattern import Match, P, Variable
+from graphflow.optimizer.rule import Answer, Rule, rule
+from graphflow.optimizer.rules.common import AXES, FLOAT, INTEGER, KEEPDIMS, X, filled
+
+INNER = Variable("INNER")
+
+
+def joined_axes(rank: int, inner: Sequence[int], outer: Sequence[int], keepdims: bool) -> tuple[int, ...]:
+    """The axes of x that reducing over `inner` and then `outer` reduces.
+
+    >>> joined_axes(4, (1,), (1,), keepdims=False)
+    (1, 2)
+    """
+    if keepdims:
+        return tuple(sorted({*inner, *outer}))
+    left = [axis for axis in range(rank) if axis not in inner]
+    return tuple(sorted([*inner, *(left[axis] for axis in outer)]))
+
+
+def _single(m: Match, b: Builder) -> Answer:
+    """The operand under the root's type, if the reduction is over axes of size 1 only."""
+    if any([m.X.shape[axis] != 1 for axis in m.root.attrs["axis"]]):
+        return None
+    tensor = m.X if m.X.shape == m.output.shape else b.reshape(m.X, shape=m.output.shape)
+    return tensor if tensor.dtype is m.output.dtype else b.astype(tensor, dtype=m.output.dtype)
+
+
+@rule(
+    [P.max(X), P.min(X), P.sum(INTEGER), P.prod(Variable("X", kinds="int uint float"))]
+    + [P.all(Variable("X", kinds="bool")), P.any(Variable("X", kinds="bool"))],
+    safety="exact",
+)
+def reduce_one_element(m: Match, b: Builder) -> Answer:
+    """The largest, smallest, or product of one element is that element."""
+    return _single(m, b)
+
+
+@rule([P.sum(FLOAT), P.mean(FLOAT)], safety="finite")
+def sum_one_element(m: Match, b: Builder) -> Answer:
+    """The sum and the mean of one element x are x, but for the sign of zero."""
+    return _single(m, b)
+
+
+@rule(
+    [
+        getattr(P, name)(getattr(P, name)(X, axis=INNER, keepdims=KEEPDIMS), axis=AXES, keepdims=KEEPDIMS)
+        for name in ("max", "min", "all", "any")
+    ],
+    safety="exact",
+)
+def reduce_of_reduce(m: Match, b: Builder) -> Answer:
+    """max(max(x, a), b) = max(x, a and b), and likewise for min, all and any."""
+    reduce = getattr(b, m.root.op.name)
+    return reduce(m.X, axis=joined_axes(m.X.ndim, m.INNER, m.AXES, m.KEEPDIMS), keepdims=m.KEEPDIMS)
+
+
+@rule(
+    [getattr(P, name)(P.broadcast_to(X)) for name in ("max", "min", "all", "any", "sum", "mean")],
+    safety="exact",
+)
+def reduce_copies(m: Match, b: Builder) -> Answer:
+    """max, min and mean of n copies of c are c, and their sum is n c where that is exact."""
+    value = m.splat(m.root.inputs[0])
+    if value is None or m.output.dtype.kind == "complex":
+        return None
+    count = _count(m)
+    name = m.root.op.name
+    if name in ("max", "min"):
+        return filled(m, b, value)
+    if name in ("all", "any"):
+        return filled(m, b, bool(value)) if count else None
+    if count is None or not _adds_exactly(value, count) or (name == "mean" and not count):
+        return None
+    return filled(m, b, value if name == "mean" else value.item() * count)
+
+
+def _count(m: Match) -> int | None:
+    """How many elements go into each result; None if that is symbolic."""
+    sizes = [m.root.inputs[0].shape[axis] for axis in m.root.attrs["axis"]]
+    return None if any([isinstance(size, Dim) for size in sizes]) else math.prod(map(int, sizes))
+
+
+def _adds_exactly(value: Any, count: int) -> bool:
+    """Whether no partial sum of `count` copies is rounded, in whatever order they are added."""
+    if value.dtype.kind != "f":
+        return value.dtype.kind in "iu" and abs(int(value)) * count < 2**63
+    number = float(value)
+    if not math.isfinite(number) or not number.is_integer() or (number == 0 and math.copysign(1, number) < 0):
+        return False
+    return abs(number) * count <= 2 ** np.finfo(value.dtype).nmant
+
+
+RULES: tuple[Rule, ...] = (
+    reduce_one_element,
+    sum_one_element,
+    reduce_of_reduce,
+    reduce_copies,
+)

@@ -1,0 +1,1 @@
+"""The JAX backend; the only place that imports jax."""

@@ -1,0 +1,135 @@
+"""From a Program to one JAX function: a walk over its nodes that calls each operator's lowering.
+
+The function takes one flat list of arrays,
+
+    (constants, values of `updated`, values of `kept`, feeds, key) -> (fetches, new values of `updated`)
+
+Variables and large constants are always arguments: what a traced function captures is copied into
+the compiled program, where XLA folds it at great cost and where no two programs can share it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from graphflow.errors import BackendError, GraphFlowError
+from graphflow.ir.graph import describe
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.types import TensorType
+from graphflow.optimizer.program import Program
+from graphflow.runtime.jax.lowering import LOWERINGS
+
+# Constants below this size become part of the compiled program, so that XLA can fold them.
+INLINE_BYTES = 4096
+
+
+def _load_families() -> None:
+    """Import every `lower_<family>.py` beside this file, which fills the table."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if module.name.startswith("lower_"):
+            importlib.import_module(f"{package}.{module.name}")
+
+
+_load_families()
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A traceable function and what its arguments are, in order.
+
+    Attributes:
+        function: takes constants, updated, kept, feeds and, if `uses_key`, the key, all flat.
+        updated, kept: variable names.
+        constants: the arrays that are passed instead of captured.
+        types: the type of every argument.
+    """
+
+    function: Callable[..., tuple[Any, ...]]
+    updated: tuple[str, ...]
+    kept: tuple[str, ...]
+    constants: tuple[np.ndarray, ...]
+    uses_key: bool
+    types: tuple[TensorType, ...]
+
+
+def lower(program: Program) -> Lowered:
+    """The JAX function of a program with static shapes."""
+    order = program.order()
+    updated = tuple(program.updated)
+    reads = {node.name: node for node in order if node.op.name == "variable"}
+    kept = tuple(name for name in reads if name not in set(updated))
+    large = [node for node in order if node.op.name == "constant" and node.attrs.value.nbytes >= INLINE_BYTES]
+    keys = [node for node in order if node.op.name == "session_key"]
+
+    groups = [[node.output] for node in large]
+    groups += [[reads[name].output] if name in reads else [] for name in (*updated, *kept)]
+    groups += [[feed] for feed in program.feeds]
+    types = [node.output.type for node in large] + [tensor.type for tensor in program.updates]
+    types += [reads[name].output.type for name in kept] + [feed.type for feed in program.feeds]
+    if keys:
+        groups.append([node.output for node in keys])
+        types.append(keys[0].output.type)
+
+    given = {tensor for group in groups for tensor in group}
+    steps = [(node, _lowering_of(node)) for node in order if not given.intersection(node.outputs)]
+
+    def function(*arguments: Any) -> tuple[Any, ...]:
+        values = {tensor: value for group, value in zip(groups, arguments) for tensor in group}
+        for node, rule in steps:
+            values.update(zip(node.outputs, _apply(node, rule, [values[tensor] for tensor in node.inputs])))
+        return tuple([values[tensor] for tensor in program.outputs])
+
+    function.__name__ = function.__qualname__ = "graphflow_program"
+    constants = tuple(node.attrs.value for node in large)
+    return Lowered(function, updated, kept, constants, bool(keys), tuple(types))
+
+
+def _lowering_of(node: Node) -> Callable[..., Any]:
+    rule = LOWERINGS.get(node.op.name)
+    if rule is None:
+        raise BackendError(
+            f"node {node.name!r}: the operator {node.op.name} has no JAX lowering",
+            hint="use backend='numpy', or express it by other operators",
+            origin=node.origin,
+        )
+    return rule
+
+
+def _apply(node: Node, rule: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
+    """The traced outputs of one node, checked against its declared types."""
+    try:
+        with jax.named_scope(node.name):
+            made = rule(*arguments, **node.attrs)
+    except GraphFlowError as error:
+        raise error.located(operands=describe(node.inputs), origin=node.origin) from error
+    except Exception as error:
+        raise BackendError(
+            f"the JAX lowering of {node.name!r} ({node.op.name}) failed: {error}",
+            operands=describe(node.inputs),
+            origin=node.origin,
+            hint="backend='numpy' runs the operator's reference instead",
+        ) from error
+    outputs = [jnp.asarray(value) for value in (made if isinstance(made, (tuple, list)) else (made,))]
+    actual = [(value.dtype, value.shape) for value in outputs]
+    declared = [(tensor.dtype.numpy, tensor.shape) for tensor in node.outputs]
+    if actual != declared:
+        raise BackendError(
+            f"the JAX lowering of {node.name!r} ({node.op.name}) gives {_show(actual)}, "
+            f"but the graph says {_show(declared)}",
+            operands=describe(node.inputs),
+            origin=node.origin,
+        )
+    return outputs
+
+
+def _show(kinds: Sequence[tuple[Any, Any]]) -> str:
+    return ", ".join(f"{dtype}{list(shape)}" for dtype, shape in kinds)

@@ -1,0 +1,35 @@
+"""The table of JAX lowerings: how each operator is written in jax.numpy and lax.
+
+A lowering has the calling convention of the operator's reference, `(*arrays, **attrs)`, on traced
+JAX arrays. The files `lower_<family>.py` fill the table; they mirror the families of `ops/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Lowering = Callable[..., Any]
+
+LOWERINGS: dict[str, Lowering] = {}
+
+# Operators without a lowering of their own, each with the reason; all others must be in the table.
+NO_LOWERING = {
+    "placeholder": "it is an argument of the compiled function",
+    "variable": "it is an argument of the compiled function",
+    "session_key": "it is an argument of the compiled function",
+    "training_flag": "it is a constant by the time a program is compiled",
+    "assign": "a program carries updates as outputs",
+}
+
+
+def lowering(name: str) -> Callable[[Lowering], Lowering]:
+    """Decorator that enters a function into the table under the operator's name."""
+
+    def enter(function: Lowering) -> Lowering:
+        if name in LOWERINGS:
+            raise ValueError(f"{name} has a JAX lowering already")
+        LOWERINGS[name] = function
+        return function
+
+    return enter

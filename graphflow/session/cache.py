@@ -1,0 +1,202 @@
+"""What is compiled, and why: from signatures to optimised programs, and from sizes to executables.
+
+The first level keeps one Plan a Signature: the optimised program, its sizes still symbolic. The
+second keeps, inside each Plan, one Variant for each set of shapes that was fed. Every compilation
+leaves a Compile record with its cause.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphflow.ir import provenance
+from graphflow.ir.traversal import ancestors
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.pipelines import optimize
+from graphflow.optimizer.program import Program, extract, specialize
+from graphflow.runtime.backend import Backend, CompileOptions, Executable
+from graphflow.session.feeds import check_constraints, check_coverage, require_static, solve_sizes
+from graphflow.session.signature import Signature
+from graphflow.session.step import Runner
+
+Shapes = tuple[tuple[int, ...], ...]
+MANY_VARIANTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Compile:
+    """One compilation.
+
+    Attributes:
+        fetches: what the program computes.
+        cause: why it had to be compiled.
+        sizes: the values of its symbolic sizes.
+        nodes: how many nodes the program had.
+        seconds: the time that specialising and compiling took.
+    """
+
+    fetches: str
+    cause: str
+    sizes: Mapping[str, int]
+    nodes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"compiled {self.fetches} ({self.nodes} nodes) in {self.seconds:.3f} s: {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An executable for particular shapes of the feeds, its runner, and the sizes that these shapes tell."""
+
+    executable: Executable
+    run: Runner
+    sizes: Mapping[str, int]
+    shapes: Shapes
+
+
+@dataclass(eq=False, slots=True)
+class Plan:
+    """A signature's optimised program, and its variants by the shapes of the feeds."""
+
+    signature: Signature
+    program: Program
+    constraints: list[Any]
+    variants: dict[Shapes, Variant] = field(default_factory=dict)
+    last: Variant | None = None
+    lock: Any = field(default_factory=threading.Lock)
+
+
+class ProgramCache:
+    """Both levels, for one session.
+
+    Arguments:
+        backend, level, options: how programs are optimised and compiled.
+        bind: makes the runner of a new executable.
+
+    Attributes:
+        compiles: a record of each compilation, in order.
+    """
+
+    def __init__(
+        self, backend: Backend, level: str, options: CompileOptions, bind: Callable[[Executable], Runner]
+    ) -> None:
+        self.backend = backend
+        self.level = level
+        self.options = options
+        self._bind = bind
+        self.compiles: list[Compile] = []
+        self._plans: dict[Signature, Plan] = {}
+        self._building: dict[Signature, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def build(self, signature: Signature, journal: Journal | None = None) -> tuple[Program, Program]:
+        """The program of a signature as extracted, and after optimisation.
+
+        Raises:
+            FeedError: if the feeds are not exactly what the fetches need.
+        """
+        original, program = self.extract(signature), self._optimize(self.extract(signature), journal)
+        if journal is not None:
+            journal.label = self.level  # rather than the backend's pipeline in full
+        return original, program
+
+    def _optimize(self, program: Program, journal: Journal | None = None) -> Program:
+        pipeline = self.backend.pipeline(self.level)
+        return optimize(program, self.level, pipeline, journal, refusal=self.backend.refusal)
+
+    def extract(self, signature: Signature) -> Program:
+        """The signature's program, with the size constraints of its own nodes only."""
+        cone = ancestors(signature.roots, stop=set(signature.feeds).__contains__)
+        check_coverage(signature.roots, signature.feeds, cone)
+        program = extract(signature.fetches, signature.assigns, signature.feeds, signature.training)
+        program.constraints = [entry for entry in program.constraints if entry[2] in cone]
+        return program
+
+    def plan(self, signature: Signature) -> Plan:
+        """The plan of a signature, made on first use."""
+        found = self._plans.get(signature)
+        if found is not None:
+            return found
+        with self._lock:
+            lock = self._building.setdefault(signature, threading.Lock())
+        with lock:
+            if signature not in self._plans:
+                program = self.extract(signature)
+                constraints = program.constraints
+                self._plans[signature] = Plan(signature, self._optimize(program), constraints)
+        with self._lock:
+            self._building.pop(signature, None)
+        return self._plans[signature]
+
+    def clear(self) -> None:
+        """Forget all plans."""
+        self._plans.clear()
+
+    def plans_like(self, signature: Signature) -> list[Plan]:
+        """The plans that compute the same, from whichever feeds, in the order in which they were made."""
+        asked = (signature.fetches, signature.assigns)
+        return [plan for key, plan in list(self._plans.items()) if (key.fetches, key.assigns) == asked]
+
+    def variant(self, plan: Plan, shapes: Shapes) -> Variant:
+        """The executable for these shapes of the feeds, compiled on first use.
+
+        Raises:
+            FeedError: if the shapes do not fit the types of the feeds, or one another.
+            BackendError: if the program cannot be compiled.
+        """
+        feeds = plan.signature.feeds
+        sizes = solve_sizes(feeds, shapes)
+        check_constraints(plan.constraints, sizes, feeds)
+        with plan.lock:
+            made = plan.variants.get(shapes)
+            if made is None:
+                made = self._compile(plan, shapes, sizes)
+                plan.variants[shapes] = plan.last = made
+                if len(plan.variants) == MANY_VARIANTS:
+                    _warn_of_variants(plan)
+        return made
+
+    def _compile(self, plan: Plan, shapes: Shapes, sizes: dict[str, int]) -> Variant:
+        started = time.perf_counter()
+        program = specialize(plan.program, sizes)
+        require_static(program)
+        cause = self._cause(plan, sizes)
+        executable = self.backend.compile(program, self.options)
+        run = self._bind(executable)
+        seconds = time.perf_counter() - started
+        self.compiles.append(Compile(plan.signature.title, cause, sizes, len(program), seconds))
+        return Variant(executable, run, sizes, shapes)
+
+    def _cause(self, plan: Plan, sizes: Mapping[str, int]) -> str:
+        if plan.last is not None:
+            before = plan.last.sizes
+            changed = [
+                f"{name}={size} (was {before[name]})" for name, size in sizes.items() if before[name] != size
+            ]
+            return "new size " + ", ".join(changed)
+        signature = plan.signature
+        others = [other.signature for other in self.plans_like(signature) if other.last is not None]
+        if not others:
+            return "first run of these fetches"
+        if any(other.feeds == signature.feeds for other in others):
+            return f"training={signature.training} (was {not signature.training})"
+        before_names = ", ".join(tensor.name for tensor in others[-1].feeds) or "nothing"
+        return f"fed {', '.join(tensor.name for tensor in signature.feeds) or 'nothing'} (was {before_names})"
+
+
+def _warn_of_variants(plan: Plan) -> None:
+    shown = ", ".join(f"{name}={size}" for name, size in plan.last.sizes.items()) if plan.last else ""
+    origin = provenance.capture()
+    warnings.warn_explicit(
+        f"{plan.signature.title} has been compiled for {MANY_VARIANTS} different sizes of its feeds (last: {shown}); "
+        "each new size costs a compilation, so pad the feeds to a few sizes",
+        UserWarning,
+        origin.file,
+        origin.line,
+    )

@@ -1,0 +1,279 @@
+"""Feeds: what a value may be, how it becomes an array of the tensor's type, and what its sizes tell.
+
+A feed keeps its meaning: floats and complex numbers may be rounded to a narrower width, integers
+may change width if every value fits, and what NumPy calls a safe cast is made; all else is refused.
+Python numbers and lists are taken where their kind (bool < int < float < complex) is no higher than
+the tensor's. Arrays are copied, so that writing to one after a run changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.errors import DTypeError, FeedError
+from graphflow.ir import dims
+from graphflow.ir.dims import Dim, Size, Symbol
+from graphflow.ir.dtypes import as_dtype
+from graphflow.ir.graph import describe
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.traversal import ancestors, creation_order
+from graphflow.ops.inference import show
+from graphflow.optimizer.program import Program
+
+_KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+
+
+def to_array(value: Any, tensor: Tensor) -> np.ndarray:
+    """A C-ordered copy of a feed as a NumPy array of the tensor's dtype; its shape is not looked at.
+
+    Raises:
+        FeedError: if the value is no array of numbers, or would change by the conversion.
+    """
+    wanted = tensor.dtype.numpy
+    weak = isinstance(value, (bool, int, float, complex, list, tuple))
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise _refuse(
+            tensor, f"the feed is no rectangular array: {error}", "make all rows equally long"
+        ) from None
+    if array.dtype == wanted:
+        return np.array(array, order="C")
+    try:
+        given = as_dtype(array.dtype)
+    except DTypeError:
+        raise _refuse(tensor, f"the feed has dtype {array.dtype}", "feed numbers or booleans") from None
+    if array.size == 0 and weak:
+        return np.empty(array.shape, wanted)
+    if weak and _may_be_weak(value, array):
+        fits = _KIND_RANK.get(array.dtype.kind, 2) <= _rank(wanted)
+    else:
+        fits = given.kind == tensor.dtype.kind and tensor.dtype.is_differentiable
+        fits = (
+            fits or (given.is_integer and tensor.dtype.is_integer) or np.can_cast(array.dtype, wanted, "safe")
+        )
+    if not fits:
+        hint = (
+            f"convert it: value.astype({wanted.name!r})"
+            if hasattr(value, "astype")
+            else f"feed {tensor.dtype}"
+        )
+        raise _refuse(
+            tensor, f"the feed has dtype {given}, which is not converted to {tensor.dtype} silently", hint
+        )
+    if given.is_integer and tensor.dtype.is_integer:
+        _check_range(array, tensor)
+    with np.errstate(over="ignore"):
+        return array.astype(wanted, order="C")
+
+
+def _may_be_weak(value: Any, array: np.ndarray) -> bool:
+    """Whether a list holds Python numbers only; one of arrays is as strict as an array."""
+    return not isinstance(value, (list, tuple)) or not any(hasattr(item, "dtype") for item in value)
+
+
+def _rank(dtype: np.dtype) -> int:
+    return _KIND_RANK.get(dtype.kind, 2)  # bfloat16 is of NumPy's kind "V"
+
+
+def _check_range(array: np.ndarray, tensor: Tensor) -> None:
+    if array.size == 0:
+        return
+    limits = np.iinfo(tensor.dtype.numpy)
+    low, high = int(array.min()), int(array.max())
+    if low < limits.min or high > limits.max:
+        raise _refuse(
+            tensor,
+            f"the feed has values from {low} to {high}, which do not fit {tensor.dtype}",
+            f"declare the placeholder with dtype=gf.{as_dtype(array.dtype)}, or feed smaller values",
+        )
+
+
+def _refuse(tensor: Tensor, message: str, hint: str) -> FeedError:
+    return FeedError(
+        f"{tensor.name}: {message}", hint=hint, operands=describe([tensor]), origin=tensor.node.origin
+    )
+
+
+# Which feeds a run needs
+
+
+def needed_placeholders(fetches: Iterable[Tensor]) -> list[Tensor]:
+    """The placeholders that tensors depend on, in the graph's order."""
+    found = [node for node in ancestors(fetches) if node.op.name == "placeholder"]
+    return [node.output for node in creation_order(found)]
+
+
+def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Iterable[Node]) -> None:
+    """Raise unless the feeds are exactly what the fetches need.
+
+    Arguments:
+        fetches: all tensors to compute, new values of variables included.
+        feeds: the tensors that are given.
+        cone: the nodes that the fetches need, down to the feeds.
+
+    Raises:
+        FeedError: naming placeholders without a value, or feeds that nothing needs.
+    """
+    given = set(feeds)
+    used = given.intersection(fetches)
+    missing = []
+    for node in cone:
+        used.update(tensor for tensor in node.inputs if tensor in given)
+        if node.op.name == "placeholder":
+            missing.append(node.output)
+    if missing:
+        missing.sort(key=lambda tensor: tensor.node.id)
+        names = ", ".join(repr(tensor.node.name) for tensor in missing[:6])
+        raise FeedError(
+            f"the fetches need {'a value' if len(missing) == 1 else 'values'} for {names}"
+            + (f" and {len(missing) - 6} more" if len(missing) > 6 else ""),
+            hint=f"add {'it' if len(missing) == 1 else 'them'} to feed_dict: {{{missing[0].node.name!r}: array}}",
+            operands=describe(missing[:6]),
+            origin=missing[0].node.origin,
+        )
+    extra = [tensor for tensor in feeds if tensor not in used]
+    if extra:
+        names = ", ".join(tensor.name for tensor in extra[:6])
+        needed = ", ".join(tensor.name for tensor in feeds if tensor in used) or "no feed"
+        raise FeedError(
+            f"nothing that is fetched needs the feed {names}",
+            hint=f"leave it out; the fetches need {needed}",
+            operands=describe(extra[:6]),
+            origin=extra[0].node.origin,
+        )
+
+
+# What their sizes tell
+
+
+def solve_sizes(feeds: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    """The values of the symbolic sizes in the feeds' types, after checking ranks and sizes.
+
+    Raises:
+        FeedError: for a wrong rank or size, a size outside of its bounds, or two feeds that give
+            one symbol different values; both are named.
+    """
+    solved: dict[str, tuple[int, Tensor]] = {}
+    for tensor, shape in zip(feeds, shapes):
+        _check_rank(tensor, shape)
+        for axis, (size, actual) in enumerate(zip(tensor.shape, shape)):
+            if isinstance(size, int):
+                if size != actual:
+                    raise _wrong_size(tensor, shape, axis, f"{size}")
+                continue
+            _solve_axis(tensor, shape, axis, solved)
+    sizes = {name: value for name, (value, _) in solved.items()}
+    for tensor, shape in zip(feeds, shapes):
+        for axis, (size, actual) in enumerate(zip(tensor.shape, shape)):
+            value = dims.substitute(size, sizes)
+            if isinstance(value, int) and value != actual:
+                raise _wrong_size(tensor, shape, axis, f"{size} = {value}, as {_known(size, solved)} say")
+    return sizes
+
+
+def _solve_axis(
+    tensor: Tensor, shape: tuple[int, ...], axis: int, solved: dict[str, tuple[int, Tensor]]
+) -> None:
+    size, actual = tensor.shape[axis], shape[axis]
+    assert isinstance(size, Dim)
+    answer = dims.solve(size, actual)
+    if answer is None:
+        if _is_linear(size):
+            raise _wrong_size(tensor, shape, axis, f"of the form {size}")
+        return
+    name, value = answer
+    symbol = dims.symbols(size)[name]
+    if value < symbol.min or (symbol.max is not None and value > symbol.max):
+        bounds = f"at least {symbol.min}" + ("" if symbol.max is None else f" and at most {symbol.max}")
+        raise _wrong_size(tensor, shape, axis, f"{size} with {name} {bounds}")
+    before = solved.setdefault(name, (value, tensor))
+    if before[0] != value:
+        other = before[1]
+        raise FeedError(
+            f"the feeds disagree on the size {name}: {other.name} says {before[0]}, {tensor.name} says {value}",
+            hint=f"feed arrays that agree on {name}, or give the sizes different names",
+            operands=describe([other, tensor]),
+            origin=tensor.node.origin,
+        )
+
+
+def _is_linear(size: Dim) -> bool:
+    """Whether a size is a multiple of one symbol plus a number, so that its value gives the symbol's."""
+    atoms = [atom for monomial, _ in size.terms for atom in monomial]
+    return len(atoms) == 1 and isinstance(atoms[0], Symbol)
+
+
+def _known(size: Size, solved: Mapping[str, tuple[int, Tensor]]) -> str:
+    rows = [
+        f"{name} = {solved[name][0]} of {solved[name][1].name}"
+        for name in dims.symbols(size)
+        if name in solved
+    ]
+    return " and ".join(rows)
+
+
+def _check_rank(tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if len(shape) != len(tensor.shape):
+        raise _refuse(
+            tensor,
+            f"the feed has shape {show(shape)} of rank {len(shape)}, but rank {tensor.ndim} is needed: "
+            f"{show(tensor.shape)}",
+            "reshape it, for example value[None] to add a leading axis of size 1",
+        )
+
+
+def _wrong_size(tensor: Tensor, shape: tuple[int, ...], axis: int, wanted: str) -> FeedError:
+    return _refuse(
+        tensor,
+        f"the feed has shape {show(shape)}, but axis {axis} must be {wanted}",
+        f"feed an array of shape {show(tensor.shape)}",
+    )
+
+
+def check_constraints(
+    constraints: Iterable[tuple[Size, Size, Node]], sizes: Mapping[str, int], feeds: Sequence[Tensor]
+) -> None:
+    """Raise unless the sizes that nodes assumed to be equal are equal.
+
+    Raises:
+        FeedError: with the node that needs it, its user's line, and the feeds that give the sizes.
+    """
+    for left, right, node in constraints:
+        first, second = dims.substitute(left, sizes), dims.substitute(right, sizes)
+        if isinstance(first, int) and isinstance(second, int) and first != second:
+            involved = {**dims.symbols(left), **dims.symbols(right)}
+            sources = [
+                feed for feed in feeds if any(involved.keys() & dims.symbols(size) for size in feed.shape)
+            ]
+            named = " and ".join(feed.name for feed in sources)
+            raise FeedError(
+                f"{node.name} ({node.op.name}) needs {left} == {right}, but the feeds {named} make them "
+                f"{first} and {second}",
+                hint=f"feed arrays for {named} that agree",
+                operands=describe(sources),
+                origin=node.origin,
+            )
+
+
+def require_static(program: Program) -> None:
+    """Raise if a size of a specialised program is still symbolic.
+
+    Raises:
+        FeedError: with the node that needs it and its user's line.
+    """
+    for node in program.order():
+        sizes = [size for tensor in node.outputs if not tensor.type.is_static for size in tensor.shape]
+        for value in node.attrs.values():
+            sizes += value if isinstance(value, tuple) else (value,)
+        unknown = next((size for size in sizes if isinstance(size, Dim)), None)
+        if unknown is not None:
+            names = ", ".join(dims.symbols(unknown))
+            raise FeedError(
+                f"the feeds do not tell the size {names}, which {node.name} ({node.op.name}) needs",
+                hint=f"feed a tensor whose shape has {names}, or declare that size as a number",
+                origin=node.origin,
+            )

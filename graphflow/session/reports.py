@@ -1,0 +1,65 @@
+"""What a session tells about a program without running it: the optimizer's edits, and its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphflow.errors import SessionError
+from graphflow.ir import dims
+from graphflow.optimizer.explain import Report, explain
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.memory.report import MemoryReport, memory_report
+from graphflow.optimizer.program import specialize
+from graphflow.session.cache import ProgramCache, Variant
+from graphflow.session.feeds import check_constraints, require_static
+from graphflow.session.signature import Signature
+
+
+def explain_program(cache: ProgramCache, signature: Signature) -> Report:
+    """The report of an optimizer run with a full journal; it is deterministic, so it is what happened."""
+    journal = Journal("remarks")
+    original, optimized = cache.build(signature, journal)
+    return explain(original, optimized, journal)
+
+
+def memory_of(cache: ProgramCache, signature: Signature, sizes: Mapping[str, int] | None) -> MemoryReport:
+    """The memory report of a signature's program for the given sizes, or those it ran with last.
+
+    Raises:
+        SessionError: if a size is missing or unknown.
+    """
+    plan = cache.plan(signature)
+    needed = {
+        name: symbol
+        for tensor in signature.feeds
+        for size in tensor.shape
+        for name, symbol in dims.symbols(size).items()
+    }
+    chosen = dict(sizes or {})
+    unknown = sorted(chosen.keys() - needed.keys())
+    if unknown:
+        raise SessionError(
+            f"the fetches have no size {unknown[0]!r}",
+            hint="their sizes are " + (", ".join(needed) or "all fixed"),
+        )
+    if sizes is None and plan.last is not None:
+        chosen = dict(plan.last.sizes)
+    missing = [name for name in needed if name not in chosen]
+    if missing:
+        example = ", ".join(f"{name!r}: 32" for name in missing)
+        raise SessionError(
+            f"the memory depends on the size {', '.join(missing)}",
+            hint=f"pass sizes={{{example}}}, or run the fetches first",
+        )
+    check_constraints(plan.constraints, chosen, signature.feeds)
+    variant = _variant_of(list(plan.variants.values()), chosen)
+    if variant is not None:
+        executable = variant.executable
+        return memory_report(executable.program, cache.backend.name, executable.memory())
+    program = specialize(plan.program, chosen)
+    require_static(program)
+    return memory_report(program)
+
+
+def _variant_of(variants: list[Variant], sizes: Mapping[str, int]) -> Variant | None:
+    return next((variant for variant in variants if dict(variant.sizes) == dict(sizes)), None)

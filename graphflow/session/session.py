@@ -1,0 +1,402 @@
+"""The Session: runs parts of one graph and keeps the values of its variables in between."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphflow.errors import FeedError, SessionError
+from graphflow.ir import provenance
+from graphflow.ir.graph import Graph, peek_default_graph
+from graphflow.ir.node import Tensor
+from graphflow.optimizer.explain import Report
+from graphflow.optimizer.memory.report import MemoryReport
+from graphflow.runtime.backend import Backend, CompileOptions, Executable, get_backend
+from graphflow.session import checkpoint, reports
+from graphflow.session.cache import Compile, Plan, ProgramCache
+from graphflow.session.callable import make_step
+from graphflow.session.feeds import needed_placeholders, to_array
+from graphflow.session.fetches import Fetches, fetch_key, parse_fetches
+from graphflow.session.growth import GrowthWatch
+from graphflow.session.profile import Profile, profile_program
+from graphflow.session.signature import NameIndex, Signature, parse_feed_keys, signature_of, training_value
+from graphflow.session.step import Runner, make_runner
+from graphflow.session.variables import Variables
+
+LEVELS = ("O0", "O1", "O2", "O3")
+
+
+class _NoArray:
+    """The type of nothing that is fed."""
+
+
+class _Call:
+    """What a pair of fetches and feed keys has been found to mean.
+
+    Attributes:
+        fetches: the fetches, taken apart.
+        flag: the key under which the training flag is fed, or None.
+        slots: for each feed, in program order, its key, dtype and tensor.
+        plan: the plan, where the training flag is not fed.
+        to_host, to_device: turn the fetched device arrays into the result.
+    """
+
+    __slots__ = ("fetches", "flag", "plan", "plans", "slots", "to_device", "to_host")
+
+    def __init__(
+        self, fetches: Fetches, fed: Mapping[Tensor, Any], flag: Any, get: Callable[[Any], Any]
+    ) -> None:
+        self.fetches = fetches
+        self.to_host = fetches.assembler(get)
+        self.to_device = fetches.assembler()
+        self.flag = flag
+        ordered = sorted(fed, key=lambda tensor: (tensor.node.id, tensor.index))
+        self.slots = [(fed[tensor], tensor.dtype.numpy, tensor) for tensor in ordered]
+        self.plans: dict[bool, Plan] = {}
+        self.plan: Plan | None = None
+
+
+class Session:
+    """Runs a graph.
+
+    Arguments:
+        graph: the graph; the current one by default.
+        backend: "jax", "numpy", another installed backend's name, or a Backend.
+        seed: from which variables start and random operators draw; below 2**64.
+        level: how much to optimise, "O0" to "O3".
+        donate: let a run take over the memory of the variables that it updates. A run that fails
+            half-way then loses them; with False it never does, at the price of a second copy.
+        cache_dir: a folder that keeps compiled programs between processes, or None.
+
+    Attributes:
+        variables: their values, as a mapping; see `Variables`.
+        compiles: a `Compile` record, with its cause, for each compilation so far.
+
+    Raises:
+        SessionError: without a graph in a thread that never built one, or for a bad argument.
+        BackendError: if the backend is not available.
+
+    >>> import graphflow as gf
+    >>> x = gf.placeholder("x", ("n",))
+    >>> with gf.Session(backend="numpy") as sess:
+    ...     sess.run([x + 1.0, x * 2.0], {x: [1.0, 2.0]})
+    [array([2., 3.], dtype=float32), array([2., 4.], dtype=float32)]
+    """
+
+    def __init__(
+        self,
+        graph: Graph | None = None,
+        backend: str | Backend = "jax",
+        seed: int = 0,
+        level: str = "O2",
+        donate: bool = True,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self.graph = _graph_or_current(graph)
+        self.backend: Backend = get_backend(backend) if isinstance(backend, str) else backend
+        self.level = _checked_level(level)
+        self.donate = bool(donate)
+        options = CompileOptions(self.donate, None if cache_dir is None else str(cache_dir))
+        self.variables = Variables(self.graph, self.backend, _checked_seed(seed))
+        self._cache = ProgramCache(self.backend, self.level, options, self._bind)
+        self._calls: dict[Any, _Call] = {}
+        self._names = NameIndex(self.graph)
+        self._growth = GrowthWatch(self.graph)
+        self._lock = threading.Lock()
+        self._closed = False
+        placed = type(self.backend.put(np.zeros(1, np.float32)))
+        # Arrays of this type are on the device already, and immutable; a host backend has none such.
+        self._device_type: type = _NoArray if placed is np.ndarray else placed
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self.compiles)} programs compiled, step {self.step}"
+        return f"<session of {self.graph.name!r} on {self.backend.name}: {state}>"
+
+    @property
+    def compiles(self) -> list[Compile]:
+        """A record, with its cause, of each compilation so far."""
+        return self._cache.compiles
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.variables.seed
+
+    @property
+    def step(self) -> int:
+        """How many runs with an Update have succeeded; random operators draw anew at each step."""
+        return self.variables.step
+
+    def close(self) -> None:
+        """Release the variables and programs; the session cannot be used any more."""
+        with self._lock:
+            self._closed = True
+            self._calls.clear()
+            self._cache.clear()
+            self.variables.clear()
+
+    # Running
+
+    def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, *, to_numpy: bool = True) -> Any:
+        """Compute fetches, and apply the updates among them when all is done.
+
+        Arguments:
+            fetches: a nest (list, tuple, namedtuple, dict) of tensors, updates and names.
+            feed_dict: arrays, numbers or lists by tensor or name. Feeding a tensor in the middle of
+                the graph cuts the graph there. `gf.training` takes True or False; it is False by
+                default and True when what `minimize` returned is fetched. Arrays are copied.
+            to_numpy: give NumPy arrays; with False results stay on the device.
+
+        Returns:
+            the same nest with arrays in place of tensors, and None in place of updates.
+
+        Raises:
+            FetchError, FeedError: for what cannot be fetched or fed; nothing has been changed.
+            BackendError: if compiling or running failed; nothing has been changed.
+            SessionError: if the session is closed, or a failure has cost it its variables.
+
+        >>> import graphflow as gf
+        >>> count = gf.variable("count", (), dtype=gf.int32)
+        >>> increment = gf.assign(count, count + 1)
+        >>> with gf.Session(backend="numpy") as sess:
+        ...     before, _ = sess.run([count, increment])
+        ...     print(before, sess.run(count))
+        0 1
+        """
+        try:
+            call = self._calls[fetch_key(fetches), () if feed_dict is None else tuple(feed_dict)]
+        except (KeyError, TypeError):
+            call = self._prepare(fetches, feed_dict)
+        if len(self.graph.nodes) != self._growth.seen:
+            self._growth.look()
+        plan = call.plan or self._plan(call, feed_dict)
+        feeds, shapes = [], []
+        device_type = self._device_type
+        for key, dtype, tensor in call.slots:
+            value = feed_dict[key]  # type: ignore[index]
+            kind = type(value)
+            if kind is np.ndarray and value.dtype == dtype:
+                value = value.copy()
+            elif kind is not device_type or value.dtype != dtype:
+                value = to_array(value, tensor)
+            feeds.append(value)
+            shapes.append(value.shape)
+        variant = plan.variants.get(tuple(shapes)) or self._cache.variant(plan, tuple(shapes))
+        return variant.run(feeds, call.to_host if to_numpy else call.to_device)
+
+    def make_callable(
+        self, fetches: Any, feeds: Sequence[Any] = (), training: bool | None = None
+    ) -> Callable[..., Any]:
+        """A function of the feeds that computes the fetches with the least overhead.
+
+        Arguments:
+            fetches: a nest of tensors, updates and names.
+            feeds: the tensors or names whose values are passed, in this order.
+            training: the training flag; by default True if the fetches train, else False.
+
+        Returns:
+            `step(*arrays)`, which gives the nest with device arrays: new ones, never the memory of a
+            variable. Device arrays of the right dtype are passed on as they are, all else is copied.
+            It returns once the work is under way; new sizes compile anew, as in `run`.
+
+        Raises:
+            as `run` does; `step` raises FeedError for a wrong number of arrays.
+
+        >>> import graphflow as gf
+        >>> x = gf.placeholder("x", (2,))
+        >>> sess = gf.Session(backend="numpy")
+        >>> double = sess.make_callable(x * 2.0, [x])
+        >>> double([1.0, 2.0])
+        array([2., 4.], dtype=float32)
+        """
+        fetch_key(self._require_open(fetches))
+        parsed = parse_fetches(fetches, self.graph, self._names.find)
+        keys = [feeds] if isinstance(feeds, (Tensor, str)) else list(feeds)
+        fed, flag = parse_feed_keys(keys, self.graph, self._names)
+        if flag is not None:
+            raise FeedError(
+                "the training flag is no argument of a callable", hint="pass training=True or False"
+            )
+        chosen = parsed.training if training is None else training_value(training)
+        plan = self._cache.plan(signature_of(parsed, fed, chosen))
+        positions = {tensor: position for position, tensor in enumerate(fed)}
+        order = [positions[tensor] for tensor in plan.signature.feeds]
+        return make_step(self._cache, plan, parsed, order, self._device_type)
+
+    def _prepare(self, fetches: Any, feed_dict: Mapping[Any, Any] | None) -> _Call:
+        """Find out, and remember, what fetches and feed keys mean."""
+        key = fetch_key(self._require_open(fetches))
+        if not isinstance(feed_dict, Mapping | None):
+            raise FeedError(
+                f"feed_dict is {type(feed_dict).__name__}", hint="pass a dict from tensors or names to arrays"
+            )
+        keys = tuple(feed_dict or ())
+        parsed = parse_fetches(fetches, self.graph, self._names.find)
+        fed, flag = parse_feed_keys(keys, self.graph, self._names)
+        call = _Call(parsed, fed, flag, self.backend.get)
+        if flag is None:
+            call.plan = self._cache.plan(signature_of(parsed, fed, parsed.training))
+        return self._calls.setdefault((key, keys), call)
+
+    def _bind(self, executable: Executable) -> Runner:
+        """The runner of a new executable, after its variables have their first values."""
+        self.variables.ensure((*executable.updated, *executable.kept))
+        return make_runner(executable, self.variables, self.donate)
+
+    def _plan(self, call: _Call, feed_dict: Any) -> Plan:
+        """The plan of a call whose training flag is fed."""
+        training = training_value(feed_dict[call.flag])
+        plan = call.plans.get(training)
+        if plan is None:
+            tensors = [tensor for _, _, tensor in call.slots]
+            plan = call.plans[training] = self._cache.plan(signature_of(call.fetches, tensors, training))
+        return plan
+
+    def _require_open(self, fetches: Any) -> Any:
+        if self._closed:
+            raise SessionError(
+                "the session is closed", hint="use it inside its `with` block, or make another one"
+            )
+        return fetches
+
+    # Looking inside
+
+    def explain(
+        self, fetches: Any, feeds: Sequence[Any] | None = None, training: bool | None = None
+    ) -> Report:
+        """What the optimizer does to the program of these fetches, edit by edit.
+
+        Arguments:
+            fetches: as in `run`.
+            feeds: the tensors or names that are fed; by default the placeholders that are needed.
+            training: the training flag; by default True if the fetches train, else False.
+
+        Returns:
+            a Report; print it.
+        """
+        return reports.explain_program(self._cache, self._signature(fetches, feeds, training))
+
+    def memory(
+        self,
+        fetches: Any,
+        sizes: Mapping[str, int] | None = None,
+        feeds: Sequence[Any] | None = None,
+        training: bool | None = None,
+    ) -> MemoryReport:
+        """The memory that a run of these fetches needs, as planned, beside the backend's own numbers.
+
+        Arguments:
+            fetches, feeds, training: as in `explain`.
+            sizes: values of the symbolic sizes; by default those of the last run of these fetches.
+
+        Returns:
+            a MemoryReport; print it. The backend's numbers are there if it has compiled these sizes.
+
+        Raises:
+            SessionError: if a symbolic size has no value.
+
+        >>> import graphflow as gf
+        >>> x = gf.placeholder("x", ("batch", 1000))
+        >>> y = gf.exp(x)
+        >>> gf.Session(backend="numpy").memory(y * y + y, sizes={"batch": 2}).plan.output_bytes
+        8000
+        """
+        return reports.memory_of(self._cache, self._signature(fetches, feeds, training), sizes)
+
+    def profile(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, repeats: int = 3) -> Profile:
+        """Time and bytes of each node of the optimised program, each run as a program of its own.
+
+        No variable changes. The times leave out what the backend gains by fusing nodes, so they show
+        where the work is rather than how long a run takes.
+
+        Arguments:
+            fetches, feed_dict: as in `run`.
+            repeats: how often each node is timed; the shortest time counts.
+
+        Returns:
+            a Profile; print it, or write a Chrome trace with `.save(path)`.
+        """
+        call = self._prepare(fetches, feed_dict)
+        plan = call.plan or self._plan(call, feed_dict)
+        arrays = [to_array((feed_dict or {})[key], tensor) for key, _, tensor in call.slots]
+        variant = self._cache.variant(plan, tuple(array.shape for array in arrays))
+        return profile_program(variant.executable.program, self.backend, self.variables, arrays, repeats)
+
+    def _signature(self, fetches: Any, feeds: Sequence[Any] | None, training: bool | None) -> Signature:
+        fetch_key(self._require_open(fetches))
+        parsed = parse_fetches(fetches, self.graph, self._names.find)
+        chosen = parsed.training if training is None else training_value(training)
+        if feeds is None:
+            fed: Iterable[Tensor] = needed_placeholders(signature_of(parsed, (), chosen).roots)
+        else:
+            fed, _ = parse_feed_keys(feeds, self.graph, self._names)
+        return signature_of(parsed, fed, chosen)
+
+    # Keeping the state
+
+    def save_checkpoint(self, folder: str | Path) -> None:
+        """Write all variables, the step and the seed to a folder, replacing the checkpoint in it.
+
+        A crash while writing leaves the old checkpoint whole.
+
+        Raises:
+            FileFormatError: if the folder cannot be written, or holds something else.
+        """
+        self._require_open(None)
+        checkpoint.save(self.variables, folder)
+
+    def restore_checkpoint(self, folder: str | Path) -> None:
+        """Set all variables, the step and the seed to those of a checkpoint: all, or nothing.
+
+        Raises:
+            FileFormatError: if it is missing, corrupt, foreign, or of other variables than the graph's.
+        """
+        self._require_open(None)
+        checkpoint.restore(self.variables, folder)
+
+
+def _graph_or_current(graph: Graph | None) -> Graph:
+    if graph is None:
+        graph = peek_default_graph()
+        if graph is None:
+            raise SessionError(
+                "there is no graph to run: this thread has not built one (each thread has its own default graph)",
+                hint="pass the graph: gf.Session(graph), or build it in this thread first",
+                origin=provenance.capture(),
+            )
+    if not isinstance(graph, Graph):
+        raise SessionError(
+            f"{type(graph).__name__} is no graph",
+            hint="pass a gf.Graph as the first argument",
+            origin=provenance.capture(),
+        )
+    return graph
+
+
+def _checked_level(level: Any) -> str:
+    if level not in LEVELS:
+        raise SessionError(
+            f"there is no optimization level {level!r}", hint="use one of " + ", ".join(LEVELS)
+        )
+    return level
+
+
+def _checked_seed(seed: Any) -> int:
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value < 2**64:
+        raise SessionError(f"{seed!r} cannot be a seed", hint="use an integer from 0 to 2**64 - 1")
+    return value

@@ -1,0 +1,162 @@
+"""Runners: one run of an executable, from the state to the state, all or nothing.
+
+The state is a dict that is replaced, never changed, so whoever holds it has the values of one moment.
+Runs that change variables are serialised by a lock. Runs that only read take no lock; should a
+concurrent update take over the memory of what one of them has just gathered, it is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NoReturn
+
+from graphflow.errors import BackendError, GraphFlowError
+from graphflow.runtime.backend import Executable
+from graphflow.session.variables import Variables
+
+Finish = Callable[[Sequence[Any]], Any]
+Runner = Callable[[Sequence[Any], Finish], Any]
+
+
+def make_runner(executable: Executable, variables: Variables, donate: bool) -> Runner:
+    """The function `run(feeds, finish)` of an executable.
+
+    `feeds` are arrays of exactly the program's types. `finish` turns the sequence that starts with
+    the fetched device arrays into the result.
+
+    Its errors:
+        SessionError: if variables it needs are lost, in this run or an earlier one.
+        BackendError: if the run failed and nothing has changed.
+    """
+    make = _make_update if executable.updated else _make_reader
+    return make(executable, variables, donate)
+
+
+def _make_update(executable: Executable, variables: Variables, donate: bool) -> Runner:
+    names = executable.updated
+    needed = (*names, *executable.kept)
+    gather, call = _gatherer(needed), flat_call(executable)
+    count, uses_key = executable.program.fetch_count, executable.uses_key
+    lock = variables.lock
+
+    def run(feeds: Sequence[Any], finish: Finish) -> Any:
+        with lock:
+            arrays = variables.arrays
+            try:
+                if uses_key:
+                    outputs = call(*gather(arrays), *feeds, variables.key())
+                else:
+                    outputs = call(*gather(arrays), *feeds)
+                if not donate:
+                    wait_for(outputs)
+            except BaseException as error:
+                _fail(error, variables, needed)
+            changed = arrays.copy()
+            changed.update(zip(names, outputs[count:]))
+            variables.arrays = changed
+            variables.step += 1
+        try:
+            return finish(outputs)
+        except BaseException as error:
+            _fail_late(error, variables, names, outputs[count:])
+
+    return run
+
+
+def _make_reader(executable: Executable, variables: Variables, donate: bool) -> Runner:
+    names = executable.kept
+    gather, call, uses_key = _gatherer(names), flat_call(executable), executable.uses_key
+
+    def run(feeds: Sequence[Any], finish: Finish) -> Any:
+        try:
+            if uses_key:
+                return finish(call(*gather(variables.arrays), *feeds, variables.key()))
+            return finish(call(*gather(variables.arrays), *feeds))
+        except Exception:
+            return again(feeds, finish)
+
+    def again(feeds: Sequence[Any], finish: Finish) -> Any:
+        with variables.lock:
+            try:
+                key = [variables.key()] if uses_key else []
+                return finish(call(*gather(variables.arrays), *feeds, *key))
+            except BaseException as error:
+                _fail(error, variables, names)
+
+    return run
+
+
+def _gatherer(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    """A function from the state to the values of the named variables; it fails where one is gone."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    if not names:
+        return _nothing
+    (name,) = names
+    return lambda arrays: (arrays[name],)
+
+
+def _nothing(arrays: Mapping[str, Any]) -> Sequence[Any]:
+    arrays.keys  # noqa: B018 - a closed session has None here
+    return ()
+
+
+def flat_call(executable: Executable) -> Callable[..., Sequence[Any]]:
+    """The executable as a function of one flat list: updated, kept, feeds, and the key if it uses one.
+
+    An executable may offer that itself, as `flat`, to save the time of splitting and joining lists.
+    """
+    flat = getattr(executable, "flat", None)
+    if flat is not None:
+        return flat
+    first = len(executable.updated)
+    second = first + len(executable.kept)
+    third = second + len(executable.program.feeds)
+
+    def call(*arguments: Any) -> Sequence[Any]:
+        key = arguments[third] if executable.uses_key else None
+        fetched, new = executable(arguments[:first], arguments[first:second], arguments[second:third], key)
+        return (*fetched, *new)
+
+    return call
+
+
+def _fail(error: BaseException, variables: Variables, names: Sequence[str]) -> NoReturn:
+    """Raise what a failed run means for the session; the lock is held."""
+    variables.require_intact(names)
+    lost = variables.note_losses(names, f"{type(error).__name__}: {error}")
+    if lost:
+        raise variables.lost_error(lost) from error
+    if isinstance(error, GraphFlowError) or not isinstance(error, Exception):
+        raise error
+    raise BackendError(
+        f"the run failed: {type(error).__name__}: {error}",
+        hint="no variable has changed; sess.profile runs the nodes one by one and names the one that fails",
+    ) from error
+
+
+def _fail_late(
+    error: BaseException, variables: Variables, names: Sequence[str], new: Sequence[Any]
+) -> NoReturn:
+    """Raise what it means that results cannot be had though the run had begun well.
+
+    A backend that computes in the background reports a failure there. The old values are gone by
+    then, so the new ones, which failed with the results, count as lost.
+    """
+    try:
+        wait_for(new)
+    except Exception:
+        with variables.lock:
+            variables.forget(names, f"{type(error).__name__}: {error}")
+            variables.step -= 1
+            raise variables.lost_error(list(names)) from error
+    raise error
+
+
+def wait_for(arrays: Sequence[Any]) -> None:
+    """Wait until device arrays are computed, where the backend computes them in the background."""
+    for array in arrays:
+        block = getattr(array, "block_until_ready", None)
+        if block is not None:
+            block()

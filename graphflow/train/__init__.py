@@ -1,0 +1,28 @@
+"""Training: gradient methods, schedules, clipping, averaging, accumulation and event files."""
+
+from graphflow.train import schedules
+from graphflow.train.accumulation import GradientAccumulation
+from graphflow.train.adam import Adam, AdamW, Lamb
+from graphflow.train.adaptive import Adafactor, RMSProp
+from graphflow.train.averaging import ExponentialMovingAverage
+from graphflow.train.clipping import clip_by_global_norm, global_norm
+from graphflow.train.events import SummaryWriter
+from graphflow.train.method import Method, Minimizer
+from graphflow.train.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adafactor",
+    "Adam",
+    "AdamW",
+    "ExponentialMovingAverage",
+    "GradientAccumulation",
+    "Lamb",
+    "Method",
+    "Minimizer",
+    "RMSProp",
+    "SummaryWriter",
+    "clip_by_global_norm",
+    "global_norm",
+    "schedules",
+]

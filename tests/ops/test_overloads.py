@@ -1,0 +1,151 @@
+"""Python operators of tensors: values, dtypes, both orders, NumPy operands, and what stays identity."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+
+from graphflow.errors import GraphFlowError, ShapeError
+from graphflow.ir.dims import Dim
+from graphflow.ir.interpret import evaluate
+from graphflow.ir.node import Tensor
+from graphflow.ops import overloads
+from graphflow.ops.declare import constant, placeholder
+
+overloads.attach()
+
+FLOATS = np.array([[1.5, -2.0], [0.5, 4.0]], np.float32)
+INTS = np.array([[1, 2], [3, 4]], np.int32)
+ARITHMETIC = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.floordiv,
+    operator.mod,
+    operator.pow,
+]
+BITS = [operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift]
+ORDER = [operator.lt, operator.le, operator.gt, operator.ge]
+
+
+def _same(tensor: Tensor, expected: np.ndarray) -> None:
+    assert isinstance(tensor, Tensor)
+    (value,) = evaluate([tensor])
+    assert value.dtype == np.asarray(expected).dtype and value.shape == np.shape(expected)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("apply", [*ARITHMETIC, *ORDER, operator.matmul], ids=lambda f: f.__name__)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_floats(apply) -> None:
+    x = constant(FLOATS)
+    other = np.abs(FLOATS.T) + np.float32(1)
+    _same(apply(x, constant(other)), apply(FLOATS, other))
+    _same(apply(x, other), apply(FLOATS, other))
+    _same(apply(other, x), apply(other, FLOATS))
+    if apply is not operator.matmul:
+        _same(apply(x, 2.0), apply(FLOATS, np.float32(2.0)))
+        _same(apply(3, x), apply(np.float32(3), FLOATS))
+        _same(apply(x, [1.0, 2.0]), apply(FLOATS, np.array([1, 2], np.float32)))
+        _same(apply(np.float64(2.0), x), apply(np.full((), 2.0), FLOATS.astype(np.float64)))
+
+
+@pytest.mark.parametrize("apply", BITS, ids=lambda f: f.__name__)
+def test_bits(apply) -> None:
+    _same(apply(constant(INTS), 2), apply(INTS, np.int32(2)))
+    _same(apply(5, constant(INTS)), apply(np.int32(5), INTS))
+    if apply in BITS[:3]:
+        flags = np.array([True, False])
+        _same(apply(constant(flags), True), apply(flags, True))
+
+
+def test_unary() -> None:
+    _same(-constant(FLOATS), -FLOATS)
+    _same(abs(constant(FLOATS)), abs(FLOATS))
+    _same(~constant(INTS), ~INTS)
+    x = constant(FLOATS)
+    assert +x is x
+
+
+def test_weak_scalars() -> None:
+    small = constant(np.array([1], np.int8))
+    assert (small + 1).dtype.name == "int8" and (small + 1.0).dtype.name == "float32"
+    assert (constant(np.ones(1, np.float16)) * 2.0).dtype.name == "float16"
+
+
+def test_dims_are_operands() -> None:
+    n = Dim("n")
+    x = placeholder("x", (n,))
+    assert (x * n).type == x.type and (n * x).type == x.type and (x / n).type == x.type
+
+
+def test_equality_is_identity() -> None:
+    x, y = constant(1.0), constant(1.0)
+    assert (x == x) is True and (x == y) is False and (x != y) is True
+    assert len({x, y, x}) == 2
+
+
+def test_transpose_is_of_matrices() -> None:
+    _same(constant(FLOATS).T, FLOATS.T)
+    assert placeholder("x", ("n", 3)).T.shape == (3, Dim("n"))
+    for shape in [(), (3,), (2, 3, 4)]:
+        with pytest.raises(ShapeError, match="matrix") as caught:
+            _ = constant(np.zeros(shape)).T
+        assert "test_overloads.py" in str(caught.value)
+
+
+def test_iteration_and_length() -> None:
+    x = constant(FLOATS)
+    first, second = x
+    _same(first, FLOATS[0])
+    _same(second, FLOATS[1])
+    assert len(x) == 2 and list(constant(np.zeros((0, 3)))) == []
+    for tensor in (constant(1.0), placeholder("x", ("n",))):
+        for ask in (iter, len):
+            with pytest.raises(ShapeError):
+                ask(tensor)
+
+
+def test_indexing() -> None:
+    _same(constant(FLOATS)[0, ::-1], FLOATS[0, ::-1])
+    _same(constant(FLOATS)[..., None, [1]], FLOATS[..., None, [1]])
+
+
+def test_membership_and_truth_are_refused() -> None:
+    x = constant(FLOATS)
+    with pytest.raises(ShapeError, match="`in`"):
+        _ = 1.0 in x
+    with pytest.raises(GraphFlowError):
+        bool(x < 1.0)
+
+
+@pytest.mark.parametrize("other", ["text", None, object(), {1: 2}])
+def test_foreign_operands_are_a_type_error_of_python(other) -> None:
+    for apply in (operator.add, operator.lt):
+        with pytest.raises(TypeError):
+            apply(constant(1.0), other)
+    with pytest.raises(TypeError):
+        _ = other * constant(1.0)
+
+
+def test_other_classes_may_answer() -> None:
+    class Wrapper:
+        def __radd__(self, other):
+            return "mine"
+
+    assert constant(1.0) + Wrapper() == "mine"
+
+
+def test_errors_name_the_line_of_the_user() -> None:
+    with pytest.raises(ShapeError) as caught:
+        constant(np.zeros((2, 3))) + constant(np.zeros((4,)))
+    assert "test_overloads.py" in str(caught.value)
+
+
+def test_attaching_twice_changes_nothing() -> None:
+    overloads.attach()
+    _same(constant(FLOATS) + 1.0, FLOATS + np.float32(1))
+    assert Tensor.__add__.__doc__ == "gf.add, by Python operator."

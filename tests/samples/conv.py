@@ -1,0 +1,65 @@
+"""Samples of convolution and its gradients: ranks 1 to 3, groups, dilation, uneven strides and padding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.samples import sample
+from tests.samples.elementwise import BF16, F16
+
+_rng = np.random.default_rng(11)
+
+
+def _draw(*shape: int, dtype: type = np.float64) -> np.ndarray:
+    return _rng.standard_normal(shape).astype(dtype)
+
+
+# input, kernel, and the shape of the result, which the gradients take a cotangent of
+_CASES = [
+    ((2, 3, 7), (4, 3, 3), (2, 4, 5), {}),
+    ((1, 4, 9), (6, 2, 3), (1, 6, 4), {"strides": 2, "padding": ((1, 0),), "groups": 2}),
+    ((2, 2, 5, 6), (3, 2, 3, 2), (2, 3, 5, 6), {"padding": "same"}),
+    ((1, 2, 7, 6), (3, 2, 3, 2), (1, 3, 4, 2), {"padding": "same", "strides": (2, 3)}),
+    ((2, 3, 8, 7), (6, 1, 3, 2), (2, 6, 2, 6), {"groups": 3, "strides": (3, 1), "dilation": (2, 1)}),
+    ((1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1), {}),
+    ((1, 1, 1, 1), (2, 1, 3, 3), (1, 2, 2, 1), {"padding": ((1, 2), (2, 0))}),
+    ((1, 2, 4, 3, 5), (2, 2, 2, 3, 2), (1, 2, 3, 1, 2), {"strides": (1, 1, 2)}),
+    ((0, 2, 4, 4), (3, 2, 3, 3), (0, 3, 2, 2), {}),
+    ((2, 2, 5, 5), (0, 2, 3, 3), (2, 0, 3, 3), {}),
+]
+
+for _x, _w, _y, _attrs in _CASES:
+    sample("conv", _draw(*_x), _draw(*_w), **_attrs)
+    sample("conv_input_gradient", _draw(*_y), _draw(*_w), input_shape=_x, **_attrs)
+    sample("conv_weight_gradient", _draw(*_x), _draw(*_y), kernel_shape=_w, **_attrs)
+
+_single = {"rtol": 1e-4, "atol": 1e-5, "gradient": False}
+sample("conv", _draw(2, 3, 6, 6, dtype=np.float32), _draw(4, 3, 3, 3, dtype=np.float32), padding=1, **_single)
+sample("conv", _draw(2, 3, 6, 6, dtype=np.float32), _draw(4, 3, 3, 3), padding=1, **_single)
+sample("conv", np.arange(25).reshape(1, 1, 5, 5), np.full((1, 1, 2, 2), 3, np.int32), gradient=False)
+sample("conv", np.full((1, 1, 3), 100, np.int8), np.full((1, 1, 3), 2, np.int8), gradient=False)
+sample("conv", [[[1.0, np.nan, np.inf, -0.0, 5.0, 6.0]]], [[[1.0, -1.0]]], gradient=False)
+sample(
+    "conv_input_gradient",
+    _draw(2, 4, 6, 6, dtype=np.float32),
+    _draw(4, 3, 3, 3, dtype=np.float32),
+    input_shape=(2, 3, 6, 6),
+    padding=1,
+    **_single,
+)
+sample(
+    "conv_weight_gradient",
+    _draw(2, 3, 6, 6, dtype=np.float32),
+    _draw(2, 4, 6, 6, dtype=np.float32),
+    kernel_shape=(4, 3, 3, 3),
+    padding=1,
+    **_single,
+)
+
+for _half, _tolerance in ((F16, 4e-3), (BF16, 3e-2)):
+    _rough = {"rtol": _tolerance, "atol": _tolerance, "gradient": False, "padding": 1}
+    _x, _w, _g = _draw(1, 2, 5, 5), _draw(3, 2, 3, 3), _draw(1, 3, 5, 5)
+    _x, _w, _g = _x.astype(_half), _w.astype(_half), _g.astype(_half)
+    sample("conv", _x, _w, **_rough)
+    sample("conv_input_gradient", _g, _w, input_shape=_x.shape, **_rough)
+    sample("conv_weight_gradient", _x, _g, kernel_shape=_w.shape, **_rough)

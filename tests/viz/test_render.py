@@ -1,0 +1,144 @@
+"""Rendering to files: every format or a reason, whole files or none, and a way on when dot hangs."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import graphflow as gf
+from graphflow.errors import BackendError, FileFormatError
+from graphflow.ir.node import Tensor
+from graphflow.viz import before_after, render
+from tests.viz.graphs import training
+
+# By its name, since the package's `render` is the function.
+module = importlib.import_module("graphflow.viz.render")
+
+
+def small() -> Tensor:
+    return gf.tanh(gf.exp(gf.placeholder("x", (2,))))
+
+
+def test_svg_by_whatever_there_is(tmp_path: Path) -> None:
+    path = render(training(3), tmp_path / "new" / "g.svg", budget=30)
+    assert path == tmp_path / "new" / "g.svg"
+    root = ElementTree.parse(path).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "layer_0" in path.read_text("utf-8")
+    assert [one.name for one in path.parent.iterdir()] == ["g.svg"]
+
+
+def test_svg_without_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_renderer", lambda kind: None)
+    text = render(small(), str(tmp_path / "g.svg"), title="mine").read_text("utf-8")
+    assert "mine" in text and "tanh" in text and 'class="box node"' in text
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+def test_other_formats_without_graphviz_say_what_to_install(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_renderer", lambda kind: None)
+    with pytest.raises(BackendError, match=r"needs Graphviz") as caught:
+        render(small(), tmp_path / f"g.{kind}")
+    assert "apt-get install graphviz" in str(caught.value) and "pip install pygraphviz" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_which_renderer_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = {"graphviz", "pygraphviz"}
+    programs = {"dot": "/usr/bin/dot"}
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name if name in present else None)
+    monkeypatch.setattr(module.shutil, "which", programs.get)
+    assert module._renderer("svg") == ["/usr/bin/dot", "-Tsvg"]
+    programs.clear()
+    assert module._renderer("png")[0] == sys.executable
+    present.discard("pygraphviz")
+    assert module._renderer("svg") is None
+    programs["dot"] = "/usr/bin/dot"
+    present.clear()
+    assert module._renderer("svg") is None
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs the program dot")
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_formats_of_dot(kind: str, start: bytes, tmp_path: Path) -> None:
+    assert render(small(), tmp_path / f"g.{kind.upper()}").read_bytes().startswith(start)
+
+
+def test_formats_of_pygraphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygraphviz")
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    assert render(small(), tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dot_source(tmp_path: Path) -> None:
+    assert render(small(), tmp_path / "g.dot").read_text("utf-8").startswith("digraph graphflow {")
+
+
+def test_when_dot_hangs_the_picture_is_collapsed_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = []
+    drawn = module.picture
+
+    def watched(source: object, budget: int, *rest: object) -> object:
+        budgets.append(budget)
+        return drawn(source, budget, *rest)
+
+    monkeypatch.setattr(module, "picture", watched)
+    monkeypatch.setattr(
+        module, "_renderer", lambda kind: [sys.executable, "-c", "import time; time.sleep(60)"]
+    )
+    fetches = training(3)
+    with pytest.warns(UserWarning, match="collapsed further, since dot did not finish"):
+        path = render(fetches, tmp_path / "g.svg", budget=32, timeout=0.2)
+    assert budgets[0] == 32 and budgets == sorted(budgets, reverse=True) and len(set(budgets)) == 4
+    assert "collapsed further" in path.read_text("utf-8")
+    with pytest.warns(UserWarning), pytest.raises(BackendError, match="did not finish"):
+        render(fetches, tmp_path / "g.png", timeout=0.2)
+
+
+def test_when_dot_fails_its_words_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    complaint = "import sys; sys.exit('no fonts anywhere')"
+    monkeypatch.setattr(module, "_renderer", lambda kind: [sys.executable, "-c", complaint])
+    with pytest.raises(BackendError, match="no fonts anywhere"):
+        render(small(), tmp_path / "g.png")
+
+
+@pytest.mark.parametrize("name", ["g", "g.jpeg", "g.svg.txt", "svg"])
+def test_an_unknown_ending_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="does not end in a format"):
+        render(small(), tmp_path / name)
+
+
+def test_a_place_that_cannot_be_written_is_refused_and_left_alone(tmp_path: Path) -> None:
+    y = small()
+    (tmp_path / "file").write_text("here")
+    with pytest.raises(FileFormatError, match="cannot be written"):
+        render(y, tmp_path / "file" / "g.dot")
+    (tmp_path / "g.dot").mkdir()
+    with pytest.raises(FileFormatError, match="cannot be written"):
+        render(y, tmp_path / "g.dot")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "g.dot"]
+
+
+@pytest.mark.parametrize("renderer", ["own", "found"])
+def test_before_and_after(renderer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if renderer == "own":
+        monkeypatch.setattr(module, "_renderer", lambda kind: None)
+    x = gf.placeholder("x", (2,))
+    path = before_after(gf.tanh(gf.exp(x)), gf.sin(gf.exp(x)), tmp_path / "both.svg")
+    root = ElementTree.parse(path).getroot()
+    left, right = root.findall("{http://www.w3.org/2000/svg}svg")
+    text = path.read_text("utf-8")
+    assert text.count("before: ") >= 1 and text.count("after: ") >= 1
+    assert float(right.get("x", "0")) >= float(left.get("width", "0"))
+    assert float(root.get("width", "0")) >= float(right.get("x", "0")) + float(right.get("width", "0"))
+    with pytest.raises(FileFormatError, match=r"no \.svg"):
+        before_after(x, x, tmp_path / "both.png")
