@@ -10,12 +10,13 @@ included) of the nodes that go in. The growth exponent is log(t2 / t1) / log(n2 
 quarter and twice the nodes; 1 is linear.
 
 Peers build the same net with the same operators, in the same run, where they can be imported:
-tensorflow (compat.v1) and pytensor. They are so much slower that they get fewer nodes.
+tensorflow (compat.v1) and pytensor. They are so much slower that they get fewer nodes, and one run.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.util
 import math
 import os
@@ -56,6 +57,7 @@ def measure(nodes: int) -> dict[str, float]:
     from graphflow.optimizer.pipelines import optimize
     from graphflow.optimizer.program import extract
 
+    gc.collect()
     with gf.Graph() as graph:
         start = time.perf_counter()
         x = gf.placeholder("x", ("batch", WIDTH))
@@ -195,11 +197,9 @@ def compare(own: tuple[float, float, float, float], skip: bool) -> None:
             continue
         build, gradients, rewriting = peer(nodes)
         row(name, nodes, (build, gradients, math.nan, rewriting))
-        ratios = [build / own[0], gradients / own[1], rewriting / own[3]]
-        print(
-            f"{'':<24}{'slower by':>10}"
-            + "{:>11.0f}x{:>11.0f}x{:>12}{:>11.0f}x".format(*ratios[:2], "", ratios[2])
-        )
+        ratios = (build / own[0], gradients / own[1], math.nan, rewriting / own[3])
+        cells = ["-" if math.isnan(ratio) else f"{ratio:.0f}x" for ratio in ratios]
+        print(f"{'  slower by':<34}" + "".join(f"{cell:>12}" for cell in cells))
 
 
 def main() -> None:

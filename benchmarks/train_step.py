@@ -164,7 +164,9 @@ def transformer(rng: np.random.Generator, batch: int = 8, length: int = 64, laye
 
     def loss(p: Params, x: Any, y: Any) -> Any:
         h = p["embedding/table"][x]
-        norms, attentions, denses = (_numbered(kind) for kind in ("layer_norm", "multi_head_attention", "dense"))
+        norms, attentions, denses = (
+            _numbered(kind) for kind in ("layer_norm", "multi_head_attention", "dense")
+        )
         for _ in range(layers):
             h = h + attention(p, next(attentions), layer_norm(p, next(norms), h))
             wide = jax.nn.gelu(dense(p, next(denses), layer_norm(p, next(norms), h)), approximate=False)
@@ -172,7 +174,9 @@ def transformer(rng: np.random.Generator, batch: int = 8, length: int = 64, laye
         return cross_entropy(dense(p, next(denses), layer_norm(p, next(norms), h)), y)
 
     words = rng.integers(0, vocabulary, (batch, length + 1), np.int32)
-    return Model("transformer", graph, loss, np.ascontiguousarray(words[:, :-1]), np.ascontiguousarray(words[:, 1:]))
+    return Model(
+        "transformer", graph, loss, np.ascontiguousarray(words[:, :-1]), np.ascontiguousarray(words[:, 1:])
+    )
 
 
 def _numbered(kind: str) -> Any:
@@ -254,8 +258,8 @@ def check(model: Model, sides: Sides) -> float:
 def measure(sides: Sides, repeats: int) -> tuple[float, float]:
     """Median seconds of a step of both sides, taken alternately."""
     times: dict[Callable[[], float], list[float]] = {sides.graphflow: [], sides.hand_written: []}
-    for round in range(repeats):
-        order = list(times) if round % 2 else list(times)[::-1]
+    for turn in range(repeats):
+        order = list(times) if turn % 2 else list(times)[::-1]
         for side in order:
             start = time.perf_counter()
             side()
@@ -278,14 +282,21 @@ def report_opcodes(texts: tuple[str, str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", default="mlp,cnn,transformer", help="which, separated by commas")
     parser.add_argument("--repeats", type=int, default=100, help="timed steps of each side")
     parser.add_argument("--hlo", action="store_true", help="compare the compiled programs, too")
     options = parser.parse_args()
+    unknown = set(options.models.split(",")) - set(MODELS)
+    if unknown or options.repeats < 1:
+        parser.error(f"choose models among {', '.join(MODELS)}, and --repeats of at least 1")
     device = jax.devices()[0]
-    print(f"python {platform.python_version()}, jax {jax.__version__}, numpy {np.__version__}, graphflow {gf.__version__}")
-    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.platform}: {device.device_kind}")
+    versions = f"jax {jax.__version__}, numpy {np.__version__}, graphflow {gf.__version__}"
+    print(f"python {platform.python_version()}, {versions}")
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, {device.platform}: {device.device_kind}")
     print(f"{'model':12} {'GraphFlow ms':>13} {'JAX ms':>9} {'ratio':>7}   losses differ by")
     late = 0
     for name in options.models.split(","):
@@ -294,7 +305,10 @@ def main() -> int:
         difference = check(model, sides)
         own, other = measure(sides, options.repeats)
         late += own / other > TARGET
-        print(f"{name:12} {own * 1e3:13.3f} {other * 1e3:9.3f} {own / other:7.3f}   {difference:.1e}", flush=True)
+        print(
+            f"{name:12} {own * 1e3:13.3f} {other * 1e3:9.3f} {own / other:7.3f}   {difference:.1e}",
+            flush=True,
+        )
         if options.hlo:
             report_opcodes(sides.texts)
     print(f"target: at most {TARGET}; {late} above it" if late else f"target: at most {TARGET}; reached")

@@ -30,7 +30,6 @@ from graphflow.errors import (
     ShapeError,
     VerifyError,
 )
-from graphflow.io import use_models
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import (
@@ -184,9 +183,8 @@ if TYPE_CHECKING:
     from graphflow import data, layers, nn, train, viz
     from graphflow.data.progress import progress
     from graphflow.io import saved_model
-    from graphflow.model import Model
+    from graphflow.model import Model, optimize, plan_memory
     from graphflow.session.session import Session
-    from graphflow.model import optimize, plan_memory
     from graphflow.viz.networkx import to_networkx
 
     training: Tensor
@@ -194,7 +192,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 overloads.attach()
-use_models(lambda: __getattr__("Model"))
 
 _ON_FIRST_USE = {
     "Model": "graphflow.model",
@@ -232,23 +229,29 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_ON_FIRST_USE, "training"])
 
 
-_TYPES = ["DType", "Dim", "Graph", "Node", "OpDef", "Tensor", "TensorType", "Update"]
-__all__ = [  # noqa: PLE0604
-    *_TYPES,
-    *sorted(
-        name
-        for name in globals()
-        if not name.startswith("_")
-        and name not in _TYPES
-        and name
-        not in {
-            "Any",
-            "TYPE_CHECKING",
-            "annotations",
-            "importlib",
-            "overloads",
-            "use_models",
-        }
-    ),
-    *sorted(_ON_FIRST_USE),
-]
+__all__ = [
+    "AttributeValueError", "BackendError", "Builder", "DType", "DTypeError", "Dim", "FeedError",
+    "FetchError", "FileFormatError", "GradientError", "Graph", "GraphError", "GraphFlowError",
+    "MemoryPlanError", "Model", "Node", "OpDef", "ParseError", "RewriteError", "Session", "SessionError",
+    "ShapeError", "Tensor", "TensorType", "Update", "VerifyError", "abs", "acos", "acosh", "add",
+    "add_along_axis", "all", "any", "arange", "argmax", "argmin", "as_dtype", "asin", "asinh", "assign",
+    "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bfloat16", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
+    "broadcast_to", "ceil", "check_gradients", "clip", "complex128", "complex64", "concat", "constant",
+    "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod", "cumulative_sum", "data",
+    "default_graph", "diagonal", "diagonal_matrix", "divide", "einsum", "equal", "erf", "errors", "exp",
+    "expand_dims", "expm1", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
+    "floor_divide", "full", "full_like", "gather_nd", "gradients", "greater", "greater_equal", "group",
+    "hypot", "identity", "index_add", "initializers", "int16", "int32", "int64", "int8", "is_finite",
+    "is_inf", "is_nan", "layers", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2",
+    "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul",
+    "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "moveaxis", "multiply",
+    "name_scope", "negative", "nn", "not_equal", "one_hot", "ones", "ones_like", "optimize", "outer", "pad",
+    "parse_graph", "permute_dims", "placeholder", "plan_memory", "pow", "print_graph", "prod", "progress",
+    "promote", "random", "reciprocal", "registry", "remainder", "repeat", "reset_default_graph", "reshape",
+    "roll", "round", "rsqrt", "saved_model", "scatter_nd_add", "shape_of", "sign", "sin", "sinh", "slice",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_networkx", "trace", "train",
+    "training", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unstack",
+    "var", "variable", "vecdot", "vector_norm", "verify", "viz", "where", "zeros", "zeros_like",
+]  # fmt: skip

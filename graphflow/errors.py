@@ -1,15 +1,16 @@
 """The error family: every failure a user can cause says what, where in their code, and what to do.
 
-An error is raised close to the fault with a plain sentence and a hint. The Builder, which knows
-the operands and the user's line, completes it with `located`; nothing below has to carry that
-knowledge around.
+An error is raised close to the fault with a plain sentence and a hint, and remembers the user's line
+that was running. The Builder, which knows the operands and whose line made them, completes it with
+`located`; nothing below has to carry that knowledge around.
 """
 
 from __future__ import annotations
 
 import linecache
 import os
-from typing import TYPE_CHECKING, Any, Iterable, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from graphflow.ir.provenance import Origin
@@ -22,9 +23,9 @@ class GraphFlowError(Exception):
         message: one sentence that states the fault, with the values involved.
         hint: what the user can do about it.
         operands: rows of (name, type, kind, origin) that took part.
-        origin: the user's line that built, or ran, the thing at fault.
+        origin: the user's line that built the thing at fault; that which was running, by default.
 
-    >>> print(GraphFlowError("the feed is empty", hint="feed at least one row"))
+    >>> print(GraphFlowError("the feed is empty", hint="feed at least one row").at_no_line())
     GraphFlowError: the feed is empty
       try: feed at least one row
     """
@@ -37,11 +38,14 @@ class GraphFlowError(Exception):
         operands: Iterable[tuple[str, str, str, Any]] = (),
         origin: Origin | None = None,
     ) -> None:
+        from graphflow.ir.provenance import capture
+
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.operands = tuple(operands)
         self.origin = origin
+        self.running: Origin | None = capture()
 
     def located(
         self,
@@ -56,6 +60,11 @@ class GraphFlowError(Exception):
         self.hint = self.hint or hint
         return self
 
+    def at_no_line(self) -> Self:
+        """Forget which line was running, for a command whose user has written none."""
+        self.running = None
+        return self
+
     def __str__(self) -> str:
         lines = [f"{type(self).__name__}: {self.message}"]
         rows = [
@@ -65,12 +74,18 @@ class GraphFlowError(Exception):
         for row in rows:
             cells = "   ".join(cell.ljust(width) for cell, width in zip(row, widths))
             lines.append(f"    {cells}   {row[3]}".rstrip())
-        if self.origin is not None:
-            source = linecache.getline(self.origin.file, self.origin.line).strip()
-            lines.append(f"  at {_place(self.origin)}" + (f"      {source}" if source else ""))
+        place = self.origin or self.running
+        if place is not None:
+            source = linecache.getline(place.file, place.line).strip()
+            lines.append(f"  at {_place(place)}" + (f"      {source}" if source else ""))
         if self.hint:
             lines.append(f"  try: {self.hint}")
         return "\n".join(lines)
+
+
+# What Python and NumPy raise when handed something they cannot work with. At the border to the user's code
+# it becomes a GraphFlowError with the call in it.
+UNFORESEEN = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemoryError)
 
 
 def _place(origin: Origin | None) -> str:

@@ -91,7 +91,8 @@ def test_constraints_and_builtins_come_along() -> None:
         x, y = placeholder("x", ("n",)), placeholder("y", ("m",))
         z = registry["where"](training(), add(x, y), x, name="z")
     model = Model(g, [x, y], [z])
-    assert [(str(a), str(b), node.graph) for a, b, node in model.graph.constraints][0] == ("n", "m", model.graph)
+    ((left, right, node),) = model.graph.constraints
+    assert (left, right) == (Dim("n"), Dim("m")) and node.graph is model.graph
     with pytest.raises(GraphFlowError, match="n"):
         model.run({"x": np.ones(2), "y": np.ones(3)}, "numpy")
     assert model.run({"x": [1.0, 2.0], "y": [3.0, 4.0]}, "numpy")["z"].tolist() == [1.0, 2.0]
@@ -109,9 +110,8 @@ def test_names_of_inputs_and_outputs(dense) -> None:
     assert answer["bias"].tolist() == answer["scores"][0].tolist()
     assert model.run({model.inputs["image"]: np.zeros((1, 4))}, "numpy")["same"].shape == (1, 3)
     assert list(Model(outputs=constant(1.0, name="one")).outputs) == ["one"]
-    first, second = registry["split"](t["x"], 2, axis=1) if "split" in registry else (None, None)
-    if first is not None:
-        assert list(Model(g, t["x"], [first, second]).outputs) == [first.name, second.name]
+    first, second = gf.split(t["x"], 2, axis=1)
+    assert list(Model(g, t["x"], [first, second]).outputs) == [first.name, second.name]
 
 
 def test_an_input_in_the_middle_cuts_the_graph(dense) -> None:
@@ -164,12 +164,18 @@ def test_arguments_that_do_not_fit(dense) -> None:
         (lambda: Model(g, [t["x"]], [t["y"], t["y"]]), "listed twice"),
         (lambda: Model(g, {3: t["x"]}, [t["y"]]), "cannot name"),
         (lambda: Model(g, [3.0], [t["y"]]), "cannot be an input"),
-        (lambda: Model(g, [t["x"]], [t["y"]], weights={"w": np.zeros((4, 3))}), "no weight for the variable 'b'"),
+        (
+            lambda: Model(g, [t["x"]], [t["y"]], weights={"w": np.zeros((4, 3))}),
+            "no weight for the variable 'b'",
+        ),
         (lambda: Model(g, [t["x"]], [t["y"]], signatures={"serve": ([], ["b"])}), "given twice"),
         (lambda: Model(g, signatures={"a": ([t["x"]], [])}), "needs a name and outputs"),
         (lambda: Model(g, signatures={"a": (["x", "label"], ["loss"]), "b": (["x"], ["loss"])}), "'label'"),
         (lambda: Model(g, [t["x"]], [t["y"]]).run({}, signature="no"), "no signature 'no'"),
-        (lambda: Model(foreign.graph, outputs=[foreign], session=Session(g, backend="numpy")), "session runs"),
+        (
+            lambda: Model(foreign.graph, outputs=[foreign], session=Session(g, backend="numpy")),
+            "session runs",
+        ),
     ]
     for make, message in cases:
         with pytest.raises(GraphError, match=message) as caught:
@@ -185,7 +191,10 @@ def test_arguments_that_do_not_fit(dense) -> None:
 def test_representations(dense) -> None:
     g, t = dense
     model = Model(g, [t["x"]], [t["y"]])
-    assert repr(model) == "<model 'dense': x float32[batch, 4] -> y float32[batch, 3]; 15 weights in 2 variables>"
+    assert (
+        repr(model)
+        == "<model 'dense': x float32[batch, 4] -> y float32[batch, 3]; 15 weights in 2 variables>"
+    )
     assert "in   x  float32[batch, 4]" in str(model) and "60 bytes" in str(model)
 
 
@@ -218,7 +227,9 @@ def test_optimize_keeps_values_and_names(dense, rng: np.random.Generator) -> Non
     assert len(small.graph.nodes) < len(model.graph.nodes)
     assert list(small.inputs) == ["image", "unused"] and list(small.outputs) == ["scores"]
     feeds = {"image": rng.normal(size=(3, 4)), "unused": np.zeros(3)}
-    np.testing.assert_allclose(small.run(feeds, "numpy")["scores"], model.run(feeds, "numpy")["scores"], rtol=1e-6)
+    np.testing.assert_allclose(
+        small.run(feeds, "numpy")["scores"], model.run(feeds, "numpy")["scores"], rtol=1e-6
+    )
     assert small.report is not None and model.report is None
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.autodiff.reverse import gradients
+from graphflow.autodiff.reverse import gradients, listed
 from graphflow.errors import FeedError, GradientError
 from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import read_only, substitute_dims
@@ -74,8 +74,7 @@ def check_gradients(
     >>> check.error < 1e-6
     True
     """
-    targets = [ys] if isinstance(ys, Tensor) else list(ys)
-    sources = [xs] if isinstance(xs, Tensor) else list(xs)
+    targets, sources = listed(ys, "ys"), listed(xs, "xs")
     if not targets or not sources:
         return []
     point = _point(targets[0].graph, feeds)
@@ -120,11 +119,20 @@ def _total(targets: list[Tensor], values: Point) -> float:
 
 def _point(graph: Graph, feeds: Mapping[Any, Any]) -> Point:
     """The feeds by tensor, as arrays of the tensors' dtypes, floats widened."""
+    if not isinstance(feeds, Mapping):
+        raise FeedError(f"the feeds are {feeds!r:.80}", hint="pass a dict from tensors or names to arrays")
     point = {}
     for key, value in feeds.items():
         tensor = key if isinstance(key, Tensor) else graph.tensor(str(key))
         dtype: DType = _wide(tensor.dtype)
-        point[tensor] = np.asarray(value).astype(dtype.numpy)
+        try:
+            point[tensor] = np.asarray(value).astype(dtype.numpy)
+        except (TypeError, ValueError) as error:
+            raise FeedError(
+                f"{tensor.name} is fed what is no array of numbers: {error}",
+                hint="feed numbers, all rows equally long",
+                operands=describe([tensor]),
+            ) from error
     return point
 
 

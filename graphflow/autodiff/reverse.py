@@ -22,6 +22,7 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import NotDifferentiable
 from graphflow.ir.traversal import ancestors, creation_order
 from graphflow.ir.types import TensorType
+from graphflow.ops.shape import sum_to
 
 POLICIES = ("zero", "none", "raise")
 
@@ -43,16 +44,20 @@ def gradients(
         unconnected: what to give for an x on which no y depends: "zero" a zero tensor, "none"
             None, "raise" an error that names the edge at which the path breaks.
 
+    Returns:
+        for each x a tensor, named in the scope `gradients/`, whose nodes have the lines of the nodes
+        they differentiate.
+
     Raises:
-        GradientError: for a path through an operator without a gradient, for integer xs, and
-            where `unconnected="raise"` says so.
+        GradientError: for a path through an operator without a gradient, for integer xs or ys, for
+            tensors of two graphs, for weights of another type, and where `unconnected="raise"` says so.
 
     >>> import graphflow as gf
     >>> x = gf.placeholder("x", ("n",))
     >>> gf.gradients(gf.sum(x * x), [x])
     [<tensor gradients/add:0 float32[n] by add>]
     """
-    targets, sources = _listed(ys, "ys"), _listed(xs, "xs")
+    targets, sources = listed(ys, "ys"), listed(xs, "xs")
     _check(targets, sources, unconnected)
     graph = targets[0].graph
     builder = Builder(graph, provenance.capture())
@@ -128,7 +133,7 @@ class _Sweep:
     def fit(self, part: Tensor, wanted: TensorType, broadcasting: bool) -> Tensor:
         """Undo the promotion and broadcasting that the forward operator applied to its input."""
         if broadcasting and part.type.shape != wanted.shape:
-            part = sum_to(self.builder, part, wanted)
+            part = sum_to(self.builder, part, wanted.shape)
         if part.type.dtype is not wanted.dtype:
             part = self.builder.astype(part, dtype=wanted.dtype)
         return part
@@ -144,21 +149,6 @@ def _downstream(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[s
                 readers.append(node)
                 break
     return active, readers
-
-
-def sum_to(builder: Builder, tensor: Tensor, wanted: TensorType) -> Tensor:
-    """Sum over the axes along which a tensor of type `wanted` was broadcast to `tensor`'s shape."""
-    lead = tensor.ndim - wanted.rank
-    stretched = [
-        lead + axis
-        for axis, size in enumerate(wanted.shape)
-        if size == 1 and tensor.type.shape[lead + axis] != 1
-    ]
-    if lead:
-        tensor = builder.sum(tensor, axis=(*range(lead), *stretched))
-    elif stretched:
-        tensor = builder.sum(tensor, axis=tuple(stretched), keepdims=True)
-    return tensor if tensor.ndim == wanted.rank else builder.reshape(tensor, shape=wanted.shape)
 
 
 def _answer(
@@ -205,22 +195,24 @@ def _no_gradient(node: Node, reason: str) -> GradientError:
     )
 
 
-def _listed(tensors: Any, what: str) -> list[Tensor]:
+def listed(tensors: Any, what: str) -> list[Tensor]:
     """The tensors as a list, once it is known that they are some."""
-    listed = list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
-    for tensor in listed:
+    several = list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+    for tensor in several:
         if not isinstance(tensor, Tensor):
             raise GradientError(
                 f"among the {what} is {tensor!r:.80} of type {type(tensor).__name__}, which is no tensor",
                 hint=f"pass a tensor, or a list of tensors, as {what}",
                 origin=provenance.capture(),
             )
-    return listed
+    return several
 
 
 def _check(targets: list[Tensor], sources: list[Tensor], unconnected: str) -> None:
-    if unconnected not in POLICIES:
-        raise GradientError(f"unconnected={unconnected!r} is no policy", hint="use 'zero', 'none' or 'raise'")
+    if not isinstance(unconnected, str) or unconnected not in POLICIES:
+        raise GradientError(
+            f"unconnected={unconnected!r:.80} is no policy", hint="use 'zero', 'none' or 'raise'"
+        )
     if not targets:
         raise GradientError("there is no y to differentiate", hint="pass a tensor, or a list of them")
     graph = targets[0].graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from graphflow.cli.options import command
+from graphflow.cli.options import command, whole
 
 
 def add_parser(commands: Any) -> None:
@@ -14,15 +14,20 @@ def add_parser(commands: Any) -> None:
         commands,
         "demo",
         "train, explain, draw, save and reload a classifier of handwritten digits",
-        "graphflow demo --out demo_out",
+        """
+        graphflow demo --out demo_out
+        graphflow demo --out quick --epochs 2
+        """,
         _act,
     )
     made.add_argument("--out", default="demo_out", metavar="DIR", help="folder for the files (demo_out)")
-    made.add_argument("--seed", type=int, default=0, help="of initial weights and dropout (0)")
-    made.add_argument("--epochs", type=int, default=None, help="passes over the training images")
+    made.add_argument(
+        "--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="of initial weights and dropout (0)"
+    )
+    made.add_argument("--epochs", type=whole(1), metavar="N", help="passes over the training images (24)")
 
 
 def _act(options: argparse.Namespace) -> None:
     from graphflow import demo
 
-    demo.main(options.out, options.seed, options.epochs or demo.EPOCHS)
+    demo.main(options.out, options.seed, demo.EPOCHS if options.epochs is None else options.epochs)

@@ -15,13 +15,18 @@ def add_parser(commands: Any) -> None:
         commands,
         "explain",
         "tell what the optimizer does to a model, and why",
-        "graphflow explain demo_out/model --tensor probabilities",
+        """
+        graphflow explain demo_out/model
+        graphflow explain demo_out/model --tensor head/probabilities
+        graphflow explain demo_out/model --level O3 --json > edits.json
+        """,
         _act,
     )
     add_model(made)
     add_level(made)
-    made.add_argument("--tensor", metavar="NAME", help="tell the story of one tensor")
-    made.add_argument("--json", action="store_true", help="print everything as JSON")
+    form = made.add_mutually_exclusive_group()
+    form.add_argument("--tensor", metavar="NAME", help="tell the story of one tensor of the model")
+    form.add_argument("--json", action="store_true", help="print everything as JSON, every edit included")
 
 
 def _act(options: argparse.Namespace) -> None:
@@ -30,7 +35,7 @@ def _act(options: argparse.Namespace) -> None:
     report = optimize(load_model(options.model), level=options.level).report
     if options.json:
         print(json.dumps(report.to_dict(), indent=1))
-    elif options.tensor:
+    elif options.tensor is not None:
         print(report.of(options.tensor))
     else:
         print(report)

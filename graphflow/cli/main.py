@@ -5,21 +5,29 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from graphflow.cli import demo, explain, plan, run, show
 from graphflow.errors import GraphFlowError
 
 COMMANDS = (demo, show, run, explain, plan)
 
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+"""The exit statuses; argparse exits with MISUSED by itself where the command line makes no sense."""
+
 EPILOG = """\
 examples:
   graphflow demo --out demo_out              train, explain, draw, save and reload a digits classifier
   graphflow show demo_out/model -o net.svg   draw a saved model
+  graphflow run demo_out/model --feed image=demo_out/held_out.npy
   graphflow explain demo_out/model           what the optimizer does to it, and why
   graphflow plan demo_out/model --size batch=32
 
-`graphflow COMMAND --help` shows the options of one command.
+`graphflow COMMAND --help` shows the options of one command, with examples.
+The exit status is 0 if all went well, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C.
 """
 
 
@@ -34,26 +42,64 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"graphflow {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for module in COMMANDS:
         module.add_parser(commands)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0 done, 1 a reported error, 130 interrupted."""
-    options = parser().parse_args(arguments)
+    """Run one command and return the exit status.
+
+    >>> main(["explain", "no/such/folder"])
+    1
+    """
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command is None:
+        top.print_help(sys.stderr)
+        return MISUSED
     try:
-        options.act(options)
-        sys.stdout.flush()
-        return 0
+        with _plain_warnings():
+            options.act(options)
+            sys.stdout.flush()
+        return DONE
     except GraphFlowError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return _failed(error.at_no_line())
     except BrokenPipeError:
-        # The reader (head, less) has gone; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        # The reader (head, less) has seen enough.
+        _silence_output()
+        return FAILED
+    except OSError as error:
+        _silence_output()
+        return _failed(f"error: {f'{error.filename!r}: ' if error.filename else ''}{error.strerror or error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+
+
+def _failed(reason: object) -> int:
+    print(reason, file=sys.stderr)
+    return FAILED
+
+
+def _silence_output() -> None:
+    """Let nothing that is still buffered raise again when the interpreter exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show a warning as one sentence, without the line of code that Python adds."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

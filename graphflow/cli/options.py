@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphflow.errors import AttributeValueError, FileFormatError
+from graphflow.ir import dims
 
 if TYPE_CHECKING:
     from graphflow.model import Model
 
 
-def command(commands: Any, name: str, help: str, example: str, act: Any) -> argparse.ArgumentParser:
-    """Add a command with an example to its help."""
-    made = commands.add_parser(
+def command(commands: Any, name: str, help: str, examples: str, act: Any) -> argparse.ArgumentParser:
+    """Add a command; `examples`, one a line, end its help."""
+    listed = examples.strip().splitlines()
+    made: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,
         description=help[0].upper() + help[1:] + ".",
-        epilog=f"example:\n  {example}",
+        epilog="\n  ".join(["example:" if len(listed) == 1 else "examples:", *map(str.strip, listed)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.set_defaults(act=act)
@@ -49,6 +51,26 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """The type of an option whose value is an integer from `low` up to `high`.
+
+    >>> whole(1)("12")
+    12
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if value < low or (high is not None and value > high):
+            limits = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{value} is not {limits}")
+        return value
+
+    return read
+
+
 def load_model(path: str) -> Model:
     """The model at a path, recognised by what is there.
 
@@ -57,15 +79,19 @@ def load_model(path: str) -> Model:
     """
     place = Path(path)
     if not place.exists():
-        raise FileFormatError(f"there is nothing at {path}", hint="give the folder of a saved model")
+        raise FileFormatError(
+            f"there is nothing at {path!r}",
+            hint="give the folder of a saved model; `graphflow demo` makes demo_out/model",
+        )
     if not (place.is_dir() and (place / "manifest.json").exists()):
         raise FileFormatError(
-            f"{path} is no model that GraphFlow reads",
+            f"{path!r} is no model that GraphFlow reads",
             hint="give the folder that gf.saved_model.save wrote; it holds manifest.json",
         )
     from graphflow.io import saved_model
 
-    return saved_model.load(path)
+    model: Model = saved_model.load(path)
+    return model
 
 
 def read_sizes(given: Sequence[str]) -> dict[str, int]:
@@ -73,13 +99,45 @@ def read_sizes(given: Sequence[str]) -> dict[str, int]:
 
     Raises:
         AttributeValueError: for anything else.
+
+    >>> read_sizes(["batch=32", "time=7"])
+    {'batch': 32, 'time': 7}
     """
-    sizes = {}
+    sizes: dict[str, int] = {}
     for item in given:
         name, _, value = item.partition("=")
-        if not (name.isidentifier() and value.isdigit()):
+        if not (name.isidentifier() and value.isdecimal()):
             raise AttributeValueError(
                 f"--size {item} is not NAME=N", hint="write for example --size batch=32"
             )
-        sizes[name] = int(value)
+        if int(value) >= 2**63:
+            raise AttributeValueError(f"--size {item} is larger than any array", hint="give a smaller size")
+        if sizes.setdefault(name, int(value)) != int(value):
+            raise AttributeValueError(
+                f"--size {name} is given twice, as {sizes[name]} and {int(value)}", hint="give it once"
+            )
     return sizes
+
+
+def check_sizes(model: Model, sizes: Mapping[str, int]) -> None:
+    """Raise unless these are the symbolic sizes of the model's inputs.
+
+    Raises:
+        AttributeValueError: naming the sizes that are missing, or that it does not have.
+    """
+    needed = sorted({name for tensor in model.inputs.values() for name in dims.symbols_of(tensor.shape)})
+    unknown = [name for name in sizes if name not in needed]
+    if unknown:
+        raise AttributeValueError(
+            f"the model has no size {unknown[0]!r}",
+            hint=f"its sizes are {', '.join(needed)}"
+            if needed
+            else "all its sizes are fixed; leave --size out",
+        )
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        what = "size" if len(missing) == 1 else "sizes"
+        raise AttributeValueError(
+            f"the model's memory depends on its {what} {', '.join(missing)}",
+            hint="add " + " ".join(f"--size {name}=32" for name in missing),
+        )

@@ -6,7 +6,15 @@ import argparse
 import json
 from typing import Any
 
-from graphflow.cli.options import add_level, add_model, add_sizes, command, load_model, read_sizes
+from graphflow.cli.options import (
+    add_level,
+    add_model,
+    add_sizes,
+    check_sizes,
+    command,
+    load_model,
+    read_sizes,
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -15,7 +23,10 @@ def add_parser(commands: Any) -> None:
         commands,
         "plan",
         "plan a model's memory and compare it with the lower bound",
-        "graphflow plan demo_out/model --size batch=32",
+        """
+        graphflow plan demo_out/model --size batch=32
+        graphflow plan demo_out/model --size batch=32 --json > memory.json
+        """,
         _act,
     )
     add_model(made)
@@ -27,5 +38,8 @@ def add_parser(commands: Any) -> None:
 def _act(options: argparse.Namespace) -> None:
     from graphflow.model import memory_report
 
-    report = memory_report(load_model(options.model), read_sizes(options.size), level=options.level)
+    sizes = read_sizes(options.size)
+    model = load_model(options.model)
+    check_sizes(model, sizes)
+    report = memory_report(model, sizes, level=options.level)
     print(json.dumps(report.to_dict(), indent=1) if options.json else report)

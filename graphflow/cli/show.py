@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from graphflow.cli.options import add_model, command, load_model
+from graphflow.cli.options import add_model, command, load_model, whole
 
 
 def add_parser(commands: Any) -> None:
@@ -14,12 +14,22 @@ def add_parser(commands: Any) -> None:
         commands,
         "show",
         "print a model's inputs, outputs and size, or draw it",
-        "graphflow show demo_out/model -o net.svg",
+        """
+        graphflow show demo_out/model
+        graphflow show demo_out/model --text
+        graphflow show demo_out/model -o net.svg --budget 40
+        """,
         _act,
     )
     add_model(made)
     made.add_argument("-o", "--output", metavar="FILE", help="draw into FILE (.svg, .png, .pdf or .dot)")
-    made.add_argument("--budget", type=int, default=150, help="boxes at most; scopes are collapsed (150)")
+    made.add_argument(
+        "--budget",
+        type=whole(1),
+        default=150,
+        metavar="N",
+        help="boxes at most; scopes are collapsed to keep to it (150)",
+    )
     made.add_argument("--text", action="store_true", help="print the graph in text form")
 
 
@@ -27,9 +37,6 @@ def _act(options: argparse.Namespace) -> None:
     from graphflow import viz
 
     model = load_model(options.model)
-    if options.text:
-        print(model.graph)
-    else:
-        print(model)
-    if options.output:
+    print(model.graph if options.text else model)
+    if options.output is not None:
         print("wrote", viz.render(model, options.output, budget=options.budget))

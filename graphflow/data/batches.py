@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class Batches:
 
     Raises:
         ShapeError: if the arrays differ in their number of rows.
+        AttributeValueError: if the size is not at least 1, or the seed is negative.
 
     >>> import graphflow as gf
     >>> batches = gf.data.Batches([np.arange(5), np.arange(5) * 10], size=2, shuffle=False)
@@ -35,21 +37,23 @@ class Batches:
     def __init__(
         self, arrays: Sequence[Any], size: int, shuffle: bool = True, seed: int = 0, drop_last: bool = False
     ) -> None:
+        if not isinstance(arrays, Sequence):
+            raise ShapeError(
+                f"{arrays!r:.80} is no list of arrays",
+                hint="pass [images, labels], or [images] for one",
+                origin=provenance.capture(),
+            )
         self.arrays = [np.asarray(array) for array in arrays]
         rows = {array.shape[:1] for array in self.arrays}
         if len(rows) != 1 or () in rows:
             raise ShapeError(
-                f"the arrays of shapes {[array.shape for array in self.arrays]} do not have one number of rows",
+                f"arrays of shapes {[array.shape for array in self.arrays]} have no common number of rows",
                 hint="pass arrays whose first axes are equally long",
                 origin=provenance.capture(),
             )
-        if size < 1:
-            raise AttributeValueError(
-                f"a batch cannot have {size} rows", hint="use size=1 or more", origin=provenance.capture()
-            )
-        self.size = size
+        self.size = _whole(size, 1, "the number of rows in a batch")
         self.shuffle = shuffle
-        self.seed = seed
+        self.seed = _whole(seed, 0, "the seed")
         self.drop_last = drop_last
         self.epoch = 0
 
@@ -70,3 +74,17 @@ class Batches:
         for start in range(0, len(self) * self.size, self.size):
             chosen = order[start : start + self.size]
             yield tuple(array[chosen] for array in self.arrays)
+
+
+def _whole(value: Any, low: int, what: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if number < low:
+        raise AttributeValueError(
+            f"{what} cannot be {value!r}",
+            hint=f"use a whole number, {low} or more",
+            origin=provenance.capture(),
+        )
+    return number

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphflow.errors import BackendError
+from graphflow.errors import AttributeValueError, BackendError
 from graphflow.ir import provenance
 
 HELD_OUT = 360
@@ -44,8 +44,12 @@ def digits(seed: int = 0) -> Digits:
             hint="pip install scikit-learn",
             origin=provenance.capture(),
         ) from None
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise AttributeValueError(f"{seed!r:.80} cannot be a seed", hint="use an int of at least 0") from None
     data = load_digits()
-    order = np.random.default_rng(seed).permutation(len(data.target))
+    order = rng.permutation(len(data.target))
     images = (data.images[order, np.newaxis] / 16).astype(np.float32)
     labels = data.target[order].astype(np.int32)
     cut = len(labels) - HELD_OUT

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from graphflow.errors import FileFormatError
+from graphflow.session.arguments import checked_path
 
 _AT_CWD = -100
 _EXCHANGE = 2
@@ -27,7 +28,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     Raises:
         FileFormatError: if it cannot be written; a file that was there is untouched.
     """
-    place = Path(path)
+    place = checked_path(path)
     temporary = _beside(place)
     try:
         with open(temporary, "xb") as file:

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import FileFormatError, GraphFlowError, ParseError
-from graphflow.io import model_class
 from graphflow.io.files import read_file, write_folder
 from graphflow.io.manifest import (
     GRAPH,
@@ -36,6 +35,8 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.parse import parse_graph
 from graphflow.ir.text import print_graph
+from graphflow.model.model import Model
+from graphflow.session.arguments import checked_path
 from graphflow.session.session import Session
 
 _FILES = frozenset({NAME, GRAPH, WEIGHTS})
@@ -43,7 +44,7 @@ _FILES = frozenset({NAME, GRAPH, WEIGHTS})
 
 def save(
     path: str | Path,
-    source: Any,
+    source: Session | Model,
     inputs: Any = (),
     outputs: Any = (),
     *,
@@ -76,12 +77,11 @@ def save(
     ...     gf.saved_model.load(path).run({"x": [1.0, 4.0]}, backend="numpy")
     {'y': array([2., 8.], dtype=float32)}
     """
-    place = Path(path)
+    place = checked_path(path)
     if not place.name:
         raise FileFormatError(
             f"{str(path)!r} cannot name a saved model", hint="give the name of a new folder"
         )
-    Model = model_class()
     if isinstance(source, Session):
         model = Model(source.graph, inputs, outputs, source, signatures=signatures)
     elif not isinstance(source, Model):
@@ -99,7 +99,7 @@ def save(
     return place
 
 
-def _contents(model: Any) -> dict[str, bytes]:
+def _contents(model: Model) -> dict[str, bytes]:
     """The files of a model by name."""
     arrays: dict[str, np.ndarray] = {}
     text = print_graph(model.graph, arrays, folders=False)
@@ -138,7 +138,7 @@ def _has_manifest(place: Path) -> bool:
         return False
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path) -> Model:
     """The Model in a folder that `save` wrote.
 
     Arguments:
@@ -151,7 +151,7 @@ def load(path: str | Path) -> Any:
         FileFormatError: naming the file, if anything is missing, too much, changed, of another
             version, or does not describe a model.
     """
-    place = Path(path)
+    place = checked_path(path)
     _check_listing(place)
     manifest = read_manifest(read_file(place / NAME, LARGEST_MANIFEST), repr(str(place / NAME)))
     text = _checked(place, GRAPH, manifest)
@@ -216,7 +216,7 @@ def _graph(file: Path, content: bytes, arrays: Mapping[str, np.ndarray]) -> Grap
     return graph
 
 
-def _model(place: Path, graph: Graph, arrays: Mapping[str, np.ndarray], manifest: Manifest) -> Any:
+def _model(place: Path, graph: Graph, arrays: Mapping[str, np.ndarray], manifest: Manifest) -> Model:
     tensors = {tensor.name: tensor for node in graph.nodes for tensor in node.outputs}
     pairs = {}
     for name, sides in manifest.signatures.items():
@@ -230,6 +230,6 @@ def _model(place: Path, graph: Graph, arrays: Mapping[str, np.ndarray], manifest
         pairs[name] = (inputs, outputs)
     weights = {name: tensor.node.attrs["initializer"].array for name, tensor in graph.variables.items()}
     try:
-        return model_class()(graph, signatures=pairs, weights=weights)
+        return Model(graph, signatures=pairs, weights=weights)
     except GraphFlowError as error:
         raise FileFormatError(f"{str(place)!r} holds no model: {error.message}", hint=error.hint) from error

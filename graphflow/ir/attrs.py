@@ -83,6 +83,8 @@ def value_key(value: Any) -> Any:
         return ("complex", value.real.hex(), value.imag.hex())
     if isinstance(value, np.ndarray):
         return array_key(value)
+    if kind is Dim:
+        return (value, value.limits)  # inference is remembered by this key, and reads the bounds
     if isinstance(value, _PLAIN):
         return value
     return value.attribute_key()

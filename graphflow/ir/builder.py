@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphflow.errors import AttributeValueError, DTypeError, GraphError, GraphFlowError
+from graphflow.errors import UNFORESEEN, AttributeValueError, DTypeError, GraphError, GraphFlowError
 from graphflow.ir import dims, provenance
-from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only
+from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only, value_key
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DType, as_dtype, float64, floating, promote, scalar_dtype
 from graphflow.ir.graph import Graph, default_graph, describe
@@ -25,6 +25,7 @@ from graphflow.ir.provenance import Origin
 from graphflow.ir.types import TensorType
 
 _SCALARS = (bool, int, float, complex)
+_KEYED = frozenset([bool, int, float, str, tuple, type(None), DType, Dim])
 
 
 class Builder:
@@ -67,14 +68,24 @@ class Builder:
             else:
                 made = op.infer(types, attrs)
         except GraphFlowError as error:
-            dims.take_assumptions()  # of the failed inference: they are not the next node's
-            rows = describe(operand for operand in inputs if isinstance(operand, Tensor))
-            raise error.located(operands=rows, origin=self.origin or provenance.capture()) from None
+            raise self._placed(error, op, inputs) from None
+        except UNFORESEEN as error:
+            fault = AttributeValueError(f"{op.name} cannot take what it was given: {error}")
+            raise self._placed(fault, op, inputs) from error
         node = self.make(op, tensors, attrs, made, name)
         outputs = node.outputs
         if len(outputs) == 1:
             return outputs[0]
         return outputs or None
+
+    def _placed(self, error: GraphFlowError, op: OpDef, inputs: Sequence[Any]) -> GraphFlowError:
+        """The error of a call that failed, with its operands, the user's line and a way out."""
+        dims.take_assumptions()  # of the failed inference: they are not the next node's
+        return error.located(
+            operands=describe(operand for operand in inputs if isinstance(operand, Tensor)),
+            origin=self.origin or provenance.capture(),
+            hint=f"call it as {op.signature()}",
+        )
 
     def make(
         self,
@@ -96,16 +107,22 @@ class Builder:
         return node
 
     def _attrs(self, op: OpDef, types: Sequence[TensorType], given: dict[str, Any] | None) -> Attrs:
-        full = op.complete(given or {})
-        frozen = {name: freeze(value) for name, value in full.items()}
+        given = given or {}
+        key = _call_key(types, given) if types else None
+        attrs = op.calls.get(key) if key is not None else None
+        if attrs is None:
+            frozen = {name: freeze(value) for name, value in op.complete(given).items()}
+            attrs = Attrs(op.normalize(types, frozen) if op.normalize else frozen)
+            if key is not None and not dims.has_assumptions():
+                op.calls[key] = attrs
         if self.graph.bounded:
-            frozen = {name: self.graph.adopt(value) for name, value in frozen.items()}
-        return Attrs(op.normalize(types, frozen) if op.normalize else frozen)
+            return Attrs({name: self.graph.adopt(value) for name, value in attrs.items()})
+        return attrs
 
     def _infer(self, op: OpDef, key: tuple) -> tuple[TensorType, ...]:
         types, attrs = key
         made = tuple(op.infer(types, attrs))
-        if not dims._assumptions.made:
+        if not dims.has_assumptions():
             op.memo[key] = made
         return made
 
@@ -204,6 +221,17 @@ class Builder:
             self.origin = before
 
 
+def _call_key(types: Sequence[TensorType], given: dict[str, Any]) -> tuple | None:
+    """What the canonical attributes of a call depend on; None where that would cost more than it saves."""
+    for value in given.values():
+        if type(value) not in _KEYED:
+            return None
+    try:
+        return (types, *[(name, value_key(value)) for name, value in given.items()])
+    except AttributeError:
+        return None  # a tuple holds something that has yet to be frozen, such as a list
+
+
 _scalars: dict[tuple, tuple[OpDef, Attrs, tuple[TensorType, ...]]] = {}
 
 
@@ -211,10 +239,10 @@ def _scalar_array(value: Any, dtype: DType) -> np.ndarray:
     try:
         if dtype.kind == "uint" and value < 0:
             raise OverflowError
-        array = np.array(value, dtype.numpy)
+        array = np.array(float(value) if dtype.is_floating else value, dtype.numpy)
     except OverflowError:
         raise DTypeError(
-            f"{value} does not fit {dtype}", hint="give the dtype: gf.constant(value, dtype=gf.int64)"
+            f"{value} does not fit {dtype}", hint="give a dtype that holds it: gf.constant(value, dtype=...)"
         ) from None
     return read_only(array)
 
@@ -238,7 +266,9 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
         try:
             array = np.asarray(value)
         except (ValueError, TypeError) as error:
-            raise DTypeError(f"the data is no rectangular array: {error}") from None
+            raise DTypeError(
+                f"the data is no rectangular array: {error}", hint="make all rows equally long"
+            ) from None
         if wanted is None and array.dtype.kind in "bifc":
             wanted = as_dtype({"b": bool, "i": int, "f": float, "c": complex}[array.dtype.kind])
         if array.size == 0 and wanted is None:
@@ -250,16 +280,31 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
         )
     if wanted is None:
         wanted = as_dtype(array.dtype)
-    if wanted.numpy != array.dtype:
-        if wanted.is_integer and array.dtype.kind in "iu" and array.size:
-            limits = np.iinfo(wanted.numpy)
-            if array.min() < limits.min or array.max() > limits.max:
-                raise DTypeError(
-                    f"values from {array.min()} to {array.max()} do not fit {wanted}",
-                    hint="pass dtype=gf.int64, or another type that holds them",
-                )
-        array = array.astype(wanted.numpy)
-    return read_only(array)
+    return read_only(array if wanted.numpy == array.dtype else _converted(array, wanted))
+
+
+def _converted(array: np.ndarray, wanted: DType) -> np.ndarray:
+    """The array with another dtype; what it holds may be rounded to a narrower float, but not change."""
+    kind = as_dtype(array.dtype).kind
+    if kind == "complex" and wanted.kind != "complex":
+        raise DTypeError(
+            f"complex data does not fit {wanted}", hint="pass its real part, or its absolute value"
+        )
+    if wanted.is_integer and kind in ("int", "uint") and array.size:
+        limits = np.iinfo(wanted.numpy)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise DTypeError(
+                f"values from {array.min()} to {array.max()} do not fit {wanted}",
+                hint="pass dtype=gf.int64, or another type that holds them",
+            )
+    with np.errstate(all="ignore"):
+        made = array.astype(wanted.numpy)
+    if wanted.is_integer and kind == "float" and not np.array_equal(made, array):
+        raise DTypeError(
+            f"the data is no whole numbers that fit {wanted}",
+            hint="round and clip it first, or pass a floating dtype",
+        )
+    return made
 
 
 def builder_for(values: Sequence[Any]) -> Builder:

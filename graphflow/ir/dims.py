@@ -35,9 +35,13 @@ class Dim:
     terms: tuple[Term, ...]
 
     def __init__(self, name: str, min: int = 0, max: int | None = None) -> None:
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise ShapeError(
-                f"{name!r} cannot name a size", hint="use a Python identifier, for example 'batch'"
+                f"{name!r:.80} cannot name a size", hint="use a Python identifier, for example 'batch'"
+            )
+        if not all(isinstance(bound, int) for bound in (min, 0 if max is None else max)):
+            raise ShapeError(
+                f"the size {name!r} cannot have the bounds {min!r:.40} and {max!r:.40}", hint="use ints"
             )
         if min < 0 or (max is not None and max < min):
             raise ShapeError(
@@ -342,6 +346,11 @@ def unify(left: Size, right: Size) -> Size | None:
         return None
     _assumptions.made.append((left, right))
     return left if isinstance(left, int) else right if isinstance(right, int) else left
+
+
+def has_assumptions() -> bool:
+    """Whether `unify` has assumed anything in this thread since they were last taken."""
+    return bool(_assumptions.made)
 
 
 def take_assumptions() -> list[tuple[Size, Size]] | None:

@@ -135,7 +135,7 @@ def as_dtype(value: Any) -> DType:
         return _SCALAR_DEFAULTS[value]
     try:
         name = value if isinstance(value, str) and value in _BY_NAME else np.dtype(value).name
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses strings such as "," as lists of types
         name = str(value)
     found = _BY_NAME.get(name)
     if found is None:
@@ -164,7 +164,7 @@ def promote(left: DType, right: DType) -> DType:
     >>> promote(int32, float32), promote(uint8, int8), promote(float16, bfloat16)
     (float64, int16, float32)
     """
-    common = _reachable(left) & _reachable(right)
+    common = _reachable(as_dtype(left)) & _reachable(as_dtype(right))
     return next(dtype for dtype in DTYPES if dtype in common)
 
 

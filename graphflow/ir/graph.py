@@ -7,6 +7,7 @@ graph cannot have a cycle. Each context (thread, task) has its own current graph
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from graphflow.ir.provenance import Origin
 
 _uids = itertools.count()
+_UNNAMEABLE = re.compile(r"[\s:]")
 
 
 class Graph:
@@ -155,7 +157,9 @@ class Graph:
 
     def find(self, name: str) -> Node | None:
         """The node of that name, or None. A linear search: for people, not for inner loops."""
-        return next((node for node in self.nodes if node.name == name), None)
+        return (
+            next((node for node in self.nodes if node.name == name), None) if isinstance(name, str) else None
+        )
 
     def tensor(self, name: str) -> Tensor:
         """The tensor named `node:index`; a bare `node` means its output 0.
@@ -163,8 +167,8 @@ class Graph:
         Raises:
             GraphError: if there is none; the message offers near names.
         """
-        base, _, index = name.partition(":")
-        node = self.find(base)
+        base, _, index = str(name).partition(":")
+        node = self.find(base) if isinstance(name, str) else None
         if node is not None and (index or "0").isdigit() and int(index or 0) < len(node.outputs):
             return node.outputs[int(index or 0)]
         import difflib
@@ -256,14 +260,28 @@ def name_scope(name: str) -> Iterator[str]:
 @contextmanager
 def scoped(graph: Graph, name: str) -> Iterator[None]:
     """`name_scope` for a given graph."""
-    if not name or name.strip("/") != name or ":" in name or any(c.isspace() for c in name):
-        raise GraphError(f"{name!r} cannot name a scope", hint="use letters, digits, '_', '.' and inner '/'")
+    checked_name(name, "scope")
     outer = graph.scope
     graph.scope = f"{outer}{name}/"
     try:
         yield
     finally:
         graph.scope = outer
+
+
+def checked_name(name: Any, kind: str) -> str:
+    """The name, if it can name a node or scope.
+
+    Raises:
+        GraphError: if it is no string, empty, or has spaces, colons or outer slashes.
+    """
+    if not isinstance(name, str) or not name or name.strip("/") != name or _UNNAMEABLE.search(name):
+        raise GraphError(
+            f"{name!r:.80} cannot name a {kind}",
+            hint="use letters, digits, '_', '.' and inner '/'",
+            origin=provenance.capture(),
+        )
+    return name
 
 
 def describe(tensors: Iterable[Tensor]) -> list[tuple[str, str, str, Any]]:

@@ -22,7 +22,10 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from graphflow.errors import AttributeValueError, GraphError
+from graphflow.ir import provenance
 from graphflow.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -76,7 +79,9 @@ class OpDef:
             integers to floats), "float64" (promote, then lift integers to float64), "same_but_first"
             (promote all but the first, which is a condition), or None (taken as they are).
         reference: (*arrays, **attrs) -> array or tuple of arrays, in NumPy.
-        vjp: (b, node, *cotangents) -> a cotangent or None for each input, or a NotDifferentiable.
+        vjp: (b, node, *cotangents) -> for each input its cotangent, None where that is zero, or a
+            function without arguments that makes it, called only if a gradient needs it; or a
+            NotDifferentiable.
         decompose: (b, node) -> output tensors made of simpler operators, or None.
         traits: a set of the names explained in `TRAITS`.
     """
@@ -111,7 +116,8 @@ class OpDef:
         self.attributes = {
             p.name: p.default for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         }
-        self.memo: dict[tuple, tuple[TensorType, ...]] = {}
+        self.memo: dict[tuple, tuple[TensorType, ...]] = {}  # (input types, attrs) -> output types
+        self.calls: dict[tuple, Attrs] = {}  # (input types, given attributes) -> canonical attrs
 
     def gradient(self, vjp: Callable[..., Any]) -> OpDef:
         """Decorator that sets the vector-Jacobian product."""
@@ -141,26 +147,32 @@ class OpDef:
         else:
             inputs, rest = arguments[: self.arity], arguments[self.arity :]
             if len(inputs) != self.arity:
-                raise AttributeValueError(
-                    f"{self.name} takes {self.arity} tensor{'s' * (self.arity != 1)} but got {len(inputs)}",
-                    hint=f"call it as {self.signature()}",
+                raise self._miscalled(
+                    f"takes {self.arity} tensor{'s' * (self.arity != 1)} but got {len(inputs)}"
                 )
         if rest:
             if len(rest) > len(self.attributes):
-                raise AttributeValueError(
-                    f"{self.name} got {len(rest) - len(self.attributes)} arguments too many",
-                    hint=f"call it as {self.signature()}",
-                )
+                raise self._miscalled(f"got {len(rest) - len(self.attributes)} arguments too many")
             for name, value in zip(self.attributes, rest):
                 if name in keywords:
-                    raise AttributeValueError(f"{self.name} got {name!r} twice")
+                    raise self._miscalled(f"got {name!r} twice")
                 keywords[name] = value
         return inputs, keywords
 
+    def _miscalled(self, fault: str) -> AttributeValueError:
+        return AttributeValueError(
+            f"{self.name} {fault}", hint=f"call it as {self.signature()}", origin=provenance.capture()
+        )
+
     def complete(self, given: dict[str, Any]) -> dict[str, Any]:
-        """All attributes by name, defaults filled in; unknown and missing ones are errors."""
+        """All attributes by name, defaults filled in; unknown and missing ones are errors.
+
+        An attribute that is a bool by default has to be one.
+        """
         attributes = self.attributes
-        for name in given:
+        for name, value in given.items():
+            if isinstance(attributes.get(name), bool) and not isinstance(value, bool):
+                given = {**given, name: self._truth(name, value)}
             if name not in attributes:
                 close = difflib.get_close_matches(name, attributes, 1)
                 raise AttributeValueError(
@@ -175,6 +187,16 @@ class OpDef:
                 )
         return full
 
+    def _truth(self, name: str, value: Any) -> bool:
+        """A bool from what NumPy and C call one: np.bool_, 0 and 1."""
+        plain = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(plain, int) or plain not in (0, 1):
+            raise AttributeValueError(
+                f"{self.name} needs True or False as {name}, not {value!r:.80}",
+                hint=f"call it as {self.signature()}",
+            )
+        return bool(plain)
+
     def signature(self) -> str:
         """The call as a user writes it."""
         shown = str(inspect.signature(self.reference)).replace("/, ", "").replace(", /", "")
@@ -182,9 +204,12 @@ class OpDef:
 
     def __call__(self, *arguments: Any, name: str | None = None, **keywords: Any) -> Any:
         from graphflow.ir.builder import builder_for
+        from graphflow.ir.graph import checked_name
 
         inputs, attrs = self.bind(arguments, keywords)
-        return builder_for(inputs).apply(self, inputs, attrs, name)
+        return builder_for(inputs).apply(
+            self, inputs, attrs, None if name is None else checked_name(name, "node")
+        )
 
     def __repr__(self) -> str:
         return f"<op {self.signature()}>"

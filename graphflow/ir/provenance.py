@@ -1,11 +1,13 @@
 """Where a node comes from: the user's file and line, found at the cost of one frame.
 
-Frames inside the package are skipped, so that an origin is always the line a user wrote; the demo
-counts as a user. Origins are shared: one record a (file, line).
+Frames inside the package, and those of `with` blocks that end up in it, are skipped, so that an
+origin is always the line a user wrote; the demo counts as a user. Origins are shared: one record a
+(file, line).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from types import CodeType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _DEMO = _PACKAGE + "demo.py"
+_BETWEEN = contextlib.__file__
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,18 @@ def capture(depth: int = 1) -> Origin:
         code = frame.f_code
         inside = _inside.get(code)
         if inside is None:
-            file = code.co_filename
-            inside = _inside[code] = file.startswith(_PACKAGE) and file != _DEMO
+            inside = is_inside(code)
         if not inside or frame.f_back is None:
             break
         frame = frame.f_back
     return origin_at(code.co_filename, frame.f_lineno)
+
+
+def is_inside(code: CodeType) -> bool:
+    """Whether code is the package's own, so that no origin points to it."""
+    file = code.co_filename
+    inside = _inside[code] = file == _BETWEEN or (file.startswith(_PACKAGE) and file != _DEMO)
+    return inside
 
 
 def origin_at(file: str, line: int) -> Origin:

@@ -189,6 +189,8 @@ class _Printer:
 
 def printed_nodes(graph: Graph) -> list[Node]:
     """The nodes that are written, each after everything it reads: unread placeholders come first."""
+    if not isinstance(graph, Graph):
+        raise GraphError(f"{graph!r:.80} is no graph", hint="pass a gf.Graph, or model.graph")
     nodes = graph.order()
     listed = set(nodes)
     unread = [tensor.node for tensor in graph.placeholders.values() if tensor.node not in listed]

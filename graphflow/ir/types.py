@@ -6,10 +6,12 @@ inference of a node, and finding its twin, at a few microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from graphflow.errors import ShapeError
+import numpy as np
+
+from graphflow.errors import DTypeError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.dtypes import DType, as_dtype
@@ -46,6 +48,11 @@ class TensorType:
 
     @classmethod
     def _make(cls, dtype: DType, shape: Shape, limits: tuple) -> TensorType:
+        if not isinstance(dtype, DType) or not isinstance(shape, tuple):
+            raise DTypeError(
+                f"{dtype!r:.40} and {shape!r:.80} make no type",
+                hint="pass a DType such as gf.float32, and a tuple of sizes",
+            )
         made = object.__new__(cls)
         made.dtype = dtype
         made.shape = shape
@@ -94,12 +101,11 @@ def as_shape(shape: Any, fresh: str | None = None) -> Shape:
     """
     if isinstance(shape, (int, str, Dim)):
         shape = (shape,)
-    try:
-        sizes = tuple(shape)
-    except TypeError:
-        raise ShapeError(
-            f"{shape!r} is not a shape", hint="a shape is a tuple such as ('batch', 64)"
-        ) from None
+    if isinstance(shape, np.ndarray):
+        shape = shape.tolist()
+    if not isinstance(shape, Sequence):
+        raise ShapeError(f"{shape!r:.80} is not a shape", hint="a shape is a tuple such as ('batch', 64)")
+    sizes = tuple(shape)
     made = tuple(
         Dim(f"{fresh}_{axis}") if size is None and fresh is not None else dims.as_size(size)
         for axis, size in enumerate(sizes)

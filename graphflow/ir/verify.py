@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from graphflow.errors import GraphFlowError, VerifyError
+from graphflow.errors import GraphError, GraphFlowError, VerifyError
 from graphflow.ir import dims
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import floating
-from graphflow.ir.graph import Graph
+from graphflow.ir.graph import Graph, checked_name
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import REQUIRED, registry
 from graphflow.ir.text import printed_nodes, sizes_of
@@ -37,9 +37,11 @@ def verify(graph: Graph) -> None:
     ...     x = gf.placeholder("x", (2,))
     >>> verify(g)
     >>> x.node.inputs = (x,)
-    >>> verify(g)
-    Traceback (most recent call last):
-    graphflow.errors.VerifyError: VerifyError: node 'x' (placeholder) has 1 inputs, but the operator takes 0
+    >>> try:
+    ...     verify(g)
+    ... except gf.VerifyError as error:
+    ...     print(error.message)
+    node 'x' (placeholder) has 1 inputs, but the operator takes 0
     """
     nodes = printed_nodes(graph)
     equal = assumed_equal(graph)
@@ -76,8 +78,7 @@ def verify_node(node: Node, equal: set[tuple[Size, Size]]) -> list[tuple[Size, S
         The pairs that its inference takes to be equal.
     """
     op = node.op
-    if not isinstance(node.name, str) or not node.name:
-        _fail(node, "has no name")
+    _check_name(node)
     if op.name not in registry or registry[op.name] is not op:
         _fail(node, "has an operator that is not registered")
     for index, tensor in enumerate(node.outputs):
@@ -107,6 +108,13 @@ def verify_node(node: Node, equal: set[tuple[Size, Size]]) -> list[tuple[Size, S
         pairs = dims.take_assumptions() or []
     _check_types(node, inferred, equal)
     return pairs
+
+
+def _check_name(node: Node) -> None:
+    try:
+        checked_name(node.name, "node")
+    except GraphError as error:
+        _fail(node, f"has a name that none can have: {error.message}", error.hint)
 
 
 def _check_promotion(node: Node, types: Sequence[TensorType]) -> None:

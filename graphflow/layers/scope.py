@@ -10,6 +10,7 @@ from graphflow.errors import AttributeValueError, DTypeError, GraphError
 from graphflow.ir.builder import Builder
 from graphflow.ir.graph import default_graph, scoped
 from graphflow.ir.node import Tensor
+from graphflow.ops.inference import whole_number
 
 Activation = Callable[[Tensor], Tensor] | None
 
@@ -59,9 +60,7 @@ def static_size(x: Tensor, axis: int, kind: str) -> int:
 
 def positive(value: Any, what: str, kind: str) -> int:
     """A positive int, or an error that names the argument."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise AttributeValueError(f"{kind} got {what}={value!r}", hint="pass a positive int")
-    return value.__index__()
+    return whole_number(value, f"{what} of {kind}", 1)
 
 
 def activated(y: Tensor, activation: Activation) -> Tensor:

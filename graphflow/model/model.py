@@ -15,6 +15,7 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.traversal import ancestors
 from graphflow.model.prune import prune, refuse_missing_inputs
+from graphflow.session.arguments import checked_backend, checked_level
 from graphflow.session.session import Session
 
 Named: TypeAlias = Mapping[str, Tensor | str] | Sequence[Tensor | str] | Tensor | str
@@ -83,7 +84,7 @@ class Model:
         signatures: Mapping[str, tuple[Named, Named]] | None = None,
         weights: Mapping[str, Any] | None = None,
     ) -> None:
-        pairs: dict[str, tuple[Named, Named]] = dict(signatures or {})
+        pairs = _pairs(signatures)
         if not _is_empty(outputs):
             if DEFAULT in pairs:
                 raise GraphError(
@@ -170,17 +171,20 @@ class Model:
             FeedError: for an unknown or missing input, or an array that does not fit.
         """
         chosen = self._signature(signature)
+        if not isinstance(feeds, Mapping | None):
+            raise FeedError(f"the feeds are {feeds!r:.80}", hint="pass a dict from input names to arrays")
         fed = self._feeds(chosen, feeds or {})
         values = self._session(backend, level).run(list(chosen.outputs.values()), fed)
         return dict(zip(chosen.outputs, values))
 
     def _signature(self, name: str | None) -> Signature:
-        found = self.signatures.get(self.default if name is None else name)
-        if found is None:
+        chosen = self.default if name is None else name
+        if not isinstance(chosen, str) or chosen not in self.signatures:
             raise GraphError(
-                f"the model has no signature {name!r}", hint="it has " + ", ".join(map(repr, self.signatures))
+                f"the model has no signature {name!r:.80}",
+                hint="it has " + ", ".join(map(repr, self.signatures)),
             )
-        return found
+        return self.signatures[chosen]
 
     def _feeds(self, signature: Signature, feeds: Mapping[Any, Any]) -> dict[Tensor, Any]:
         inputs = signature.inputs
@@ -206,6 +210,8 @@ class Model:
         return {tensor: given[name] for name, tensor in inputs.items() if tensor.node in needed}
 
     def _session(self, backend: str, level: str) -> Session:
+        checked_backend(backend)
+        checked_level(level)
         with self._lock:
             found = self._sessions.get((backend, level))
             if found is None:
@@ -216,8 +222,22 @@ class Model:
 # Taking arguments apart
 
 
+def _pairs(signatures: Any) -> dict[str, tuple[Named, Named]]:
+    """The signatures as a dict of pairs, once it is known that they are some."""
+    if signatures is None:
+        return {}
+    good = isinstance(signatures, Mapping) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in signatures.values()
+    )
+    if not good:
+        raise GraphError(
+            f"the signatures are {signatures!r:.80}", hint='pass a dict: {"serve": ([x], [y]), ...}'
+        )
+    return {name: tuple(pair) for name, pair in signatures.items()}
+
+
 def _is_empty(named: Named) -> bool:
-    return not isinstance(named, (Tensor, str)) and not named
+    return isinstance(named, (list, tuple, Mapping)) and not named
 
 
 def _listed(tensors: Mapping[str, Tensor]) -> str:
@@ -231,7 +251,14 @@ def _moved(tensors: Mapping[str, Tensor], copies: Mapping[Tensor, Tensor]) -> di
 def _values(named: Named) -> Iterable[Tensor | str]:
     if isinstance(named, (Tensor, str)):
         return [named]
-    return named.values() if isinstance(named, Mapping) else named
+    if isinstance(named, Mapping):
+        return named.values()
+    if not isinstance(named, (list, tuple)):
+        raise GraphError(
+            f"{named!r:.80} are no inputs or outputs of a model",
+            hint="pass a list of tensors, or a dict from names to tensors",
+        )
+    return named
 
 
 def _source_graph(
@@ -239,6 +266,12 @@ def _source_graph(
 ) -> Graph:
     if not pairs:
         raise GraphError("a model needs outputs", hint="pass outputs=[tensor, ...]")
+    for value, kind in ((graph, Graph), (session, Session)):
+        if not isinstance(value, kind | None):
+            raise GraphError(
+                f"{value!r:.80} is no {kind.__name__}",
+                hint="call it as gf.Model(graph, inputs, outputs, session)",
+            )
     if graph is None and session is not None:
         graph = session.graph
     if graph is None:
@@ -322,6 +355,8 @@ def _weights(
         needed = ancestors(outputs.values(), stop=set(inputs.values()).__contains__)
         names.update(dict.fromkeys(sorted([node.name for node in needed if node.op.name == "variable"])))
     if weights is not None:
+        if not isinstance(weights, Mapping):
+            raise GraphError(f"the weights are {weights!r:.80}", hint="pass a dict from variables to arrays")
         missing = [name for name in names if name not in weights]
         if missing:
             raise GraphError(

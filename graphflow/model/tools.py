@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from graphflow.errors import GraphError
 from graphflow.ir.node import Tensor
 from graphflow.model.model import Model
 from graphflow.optimizer import pipelines
@@ -12,7 +14,17 @@ from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.memory.plan import MemoryPlan
 from graphflow.optimizer.memory.report import MemoryReport
 from graphflow.optimizer.program import extract
+from graphflow.session.arguments import checked_level
 from graphflow.session.session import Session
+
+
+def _require_model(model: Any) -> Model:
+    if not isinstance(model, Model):
+        raise GraphError(
+            f"{model!r:.80} is no model",
+            hint="make one: gf.Model(inputs=[x], outputs={'y': y}, session=sess)",
+        )
+    return model
 
 
 def optimize(model: Model, level: str = "O2") -> Model:
@@ -31,12 +43,12 @@ def optimize(model: Model, level: str = "O2") -> Model:
     >>> [node.op.name for node in small.graph.nodes]
     ['placeholder', 'exp']
     """
-    inputs, outputs = model.inputs, model.outputs
+    inputs, outputs = _require_model(model).inputs, model.outputs
     fetches, feeds = list(outputs.values()), list(inputs.values())
     original = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
     program = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
     journal = Journal("remarks")
-    program = pipelines.optimize(program, level, journal=journal)
+    program = pipelines.optimize(program, checked_level(level), journal=journal)
     given: dict[str, Tensor] = dict(zip(inputs, program.feeds))
     made = Model(program, given, dict(zip(outputs, program.outputs)), weights=model.weights)
     made.report = explain(original, program, journal)
@@ -52,7 +64,7 @@ def memory_report(model: Model, sizes: Mapping[str, int] | None = None, level: s
     Raises:
         SessionError: if a symbolic size has no value.
     """
-    with Session(model.graph, backend="numpy", level=level) as session:
+    with Session(_require_model(model).graph, backend="numpy", level=level) as session:
         return session.memory(list(model.outputs.values()), sizes, feeds=list(model.inputs.values()))
 
 

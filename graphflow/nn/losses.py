@@ -16,15 +16,17 @@ from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.dtypes import float32, int32
 from graphflow.ir.node import Tensor
 from graphflow.ops.composite import composite, with_tensors
-from graphflow.ops.inference import require, show
+from graphflow.ops.inference import require, require_dtype, show
 from graphflow.ops.windows import unify_shapes
 
 
 def _reduced(b: Builder, losses: Tensor, reduction: str) -> Tensor:
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
+        raise AttributeValueError(
+            f"there is no reduction {reduction!r:.80}", hint='use "mean", "sum" or "none"'
+        )
     if reduction == "none":
         return losses
-    if reduction not in ("mean", "sum"):
-        raise AttributeValueError(f"there is no reduction {reduction!r}", hint='use "mean", "sum" or "none"')
     return b.mean(losses) if reduction == "mean" else b.sum(losses)
 
 
@@ -111,6 +113,7 @@ def nll(log_probabilities: Any, labels: Any, reduction: str = "mean") -> Tensor:
     float32[batch]
     """
     b, (scores, labels) = strong(log_probabilities, labels)
+    require_dtype(scores.type, "float", "log_probabilities of nll")
     require_classes("nll", scores, labels)
     picked, _, _ = at_labels(b, scores, labels)
     valid = b.logical_and(b.greater_equal(labels, 0), b.less(labels, scores.shape[-1]))

@@ -10,6 +10,7 @@ from graphflow.ir.dtypes import bool_, float32, int32
 from graphflow.ir.node import Tensor
 from graphflow.nn.losses import at_labels, mean_absolute_error, require_classes, strong
 from graphflow.ops.composite import composite
+from graphflow.ops.inference import whole_number
 from graphflow.ops.windows import unify_shapes
 
 __all__ = [
@@ -185,6 +186,7 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int) -> Tensor:
     int32[10, 10]
     """
     b, (predictions, labels) = strong(predictions, labels)
+    classes = whole_number(classes, "the number of classes", 1)
     if predictions.dtype.is_floating:
         require_classes("confusion_matrix", predictions, labels)
         unify_shapes(predictions.shape[-1:], (classes,), "confusion_matrix: scores and classes do not fit")

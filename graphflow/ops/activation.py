@@ -9,7 +9,7 @@ import numpy as np
 
 from graphflow.ir.opdef import op
 from graphflow.ops import special
-from graphflow.ops.inference import only, same_type
+from graphflow.ops.inference import only, real_number, same_type
 from graphflow.ops.precision import wide
 
 _SMOOTH: dict[str, Any] = {
@@ -22,7 +22,7 @@ _GELU_CUBIC, _GELU_SCALE = 0.044715, math.sqrt(2 / math.pi)
 
 
 def _as_floats(types, attrs):
-    return {name: float(value) for name, value in attrs.items()}
+    return {name: real_number(value, f"{name} of an activation") for name, value in attrs.items()}
 
 
 @op(

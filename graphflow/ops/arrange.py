@@ -14,8 +14,9 @@ from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
 from graphflow.ops.composite import composite
-from graphflow.ops.inference import normalize_axis, show
-from graphflow.ops.shape import entries
+from graphflow.ops.inference import entries, normalize_axis, show
+
+MOST_PIECES = 1 << 16
 
 # concat
 
@@ -86,8 +87,11 @@ def _split_attrs(types, attrs):
     sections, size = attrs["sections"], types[0].shape[axis]
     if not isinstance(sections, int):
         return {"sections": tuple(map(dims.as_size, entries(sections))), "axis": axis}
-    if sections < 1:
-        raise AttributeValueError(f"split cannot make {sections} pieces")
+    if not 1 <= sections <= MOST_PIECES:
+        raise AttributeValueError(
+            f"split cannot make {sections} pieces",
+            hint=f"ask for 1 to {MOST_PIECES}, each a tensor of its own",
+        )
     if isinstance(size, int) and size % sections:
         raise ShapeError(
             f"split cannot cut axis {axis} of size {size} into {sections} equal pieces",
@@ -160,12 +164,17 @@ def _roll_attrs(types, attrs):
     shift, axis = attrs["shift"], attrs["axis"]
     if axis is None:
         if not isinstance(shift, int):
-            raise AttributeValueError("roll by several shifts needs an axis for each")
+            raise AttributeValueError(
+                f"roll needs an axis for each shift, but got the shifts {shift!r} and none", hint="pass axis="
+            )
         return {"shift": shift, "axis": None}
     axes = entries(axis)
     shifts = (shift,) * len(axes) if isinstance(shift, int) else entries(shift)
     if len(axes) != len(shifts) or not all(isinstance(step, int) for step in shifts):
-        raise AttributeValueError(f"roll got the shifts {shift!r} for the axes {axis!r}")
+        raise AttributeValueError(
+            f"roll got the shifts {shift!r} for the axes {axis!r}",
+            hint="pass one int for each axis, or for all",
+        )
     summed: dict[int, int] = {}
     for place, step in zip(axes, shifts):
         place = normalize_axis(place, types[0].rank, "roll")
@@ -209,7 +218,9 @@ def _(b, node, g):
 def _count(value, operation):
     size = dims.as_size(value)
     if isinstance(size, int) and size < 0:
-        raise AttributeValueError(f"{operation} cannot repeat {size} times")
+        raise AttributeValueError(
+            f"{operation} cannot repeat {size} times", hint="pass a count of at least 0"
+        )
     return size
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import os
+import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from graphflow.errors import GraphFlowError
-from graphflow.ir import provenance
+import numpy as np
+
+from graphflow.errors import UNFORESEEN, AttributeValueError, GraphFlowError
+from graphflow.ir import dims, provenance
 from graphflow.ir.builder import Builder, builder_for
+from graphflow.ir.graph import checked_name
 from graphflow.ir.node import Tensor
+
+_NUMPY = os.path.dirname(np.__file__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,11 +29,36 @@ def composite(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            if kwargs.get("name") is not None:
+                checked_name(kwargs["name"], function.__name__)
             return function(*args, **kwargs)
         except GraphFlowError as error:
-            raise error.located(origin=provenance.capture()) from None
+            raise _placed(error, function) from None
+        except UNFORESEEN as error:
+            if _is_not_ours(error):
+                raise
+            fault = AttributeValueError(f"{function.__name__} cannot take what it was given: {error}")
+            raise _placed(fault, function) from error
 
     return wrapper
+
+
+def _is_not_ours(error: Exception) -> bool:
+    """Whether Python found that the call does not fit the signature, or a function the user passed failed."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_NUMPY)]
+    return len(frames) == 1 or not provenance.is_inside(own[-1].f_code)
+
+
+def _placed(error: GraphFlowError, function: Callable[..., Any]) -> GraphFlowError:
+    """The error of a call that failed, with the user's line and a way out."""
+    dims.take_assumptions()  # of the failed call: they are not the next node's
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+    call = f"{function.__name__}{inspect.Signature(parameters)}"
+    return error.located(origin=provenance.capture(), hint=f"call it as {call}")
 
 
 def with_tensor(x: Any) -> tuple[Builder, Tensor]:

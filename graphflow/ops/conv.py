@@ -121,8 +121,8 @@ def conv(x, w, /, strides=1, padding=0, dilation=1, groups=1):
 def _(b, node, g):
     x, w = node.inputs
     return [
-        b.conv_input_gradient(g, w, input_shape=x.shape, **node.attrs),
-        b.conv_weight_gradient(x, g, kernel_shape=w.shape, **node.attrs),
+        lambda: b.conv_input_gradient(g, w, input_shape=x.shape, **node.attrs),
+        lambda: b.conv_weight_gradient(x, g, kernel_shape=w.shape, **node.attrs),
     ]
 
 

@@ -20,7 +20,7 @@ from graphflow.ir.graph import default_graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.types import Shape, as_shape
 from graphflow.ops.composite import composite, with_tensor
-from graphflow.ops.inference import require
+from graphflow.ops.inference import require, whole_number
 
 SMALL = 1024
 """The most elements that are stored as a constant instead of being computed."""
@@ -83,14 +83,16 @@ def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
     float32[batch, 3]
     """
     b, x = with_tensor(x)
-    return _filled(b, b.tensor(value, dtype or x.dtype), x.shape, None)
+    return _filled(b, b.tensor(value, x.dtype if dtype is None else dtype), x.shape, None)
 
 
+@composite
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of zeros of the shape, and by default the dtype, of x. Array API `zeros_like`."""
     return full_like(x, 0, dtype)
 
 
+@composite
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of ones of the shape, and by default the dtype, of x. Array API `ones_like`."""
     return full_like(x, 1, dtype)
@@ -101,10 +103,13 @@ def ones_like(x: Any, dtype: Any = None) -> Tensor:
 
 def _step_count(start: Any, stop: Any, step: Any) -> Any:
     """How many numbers a range holds, as NumPy counts them; symbolic if a bound is."""
-    if not any(isinstance(value, Dim) for value in (start, stop)):
+    if not any(isinstance(value, Dim) for value in (start, stop, step)):
         return max(0, math.ceil((stop - start) / step))
-    if isinstance(step, Dim) or not isinstance(step, int):
-        raise AttributeValueError(f"arange between symbolic bounds needs an integer step, not {step}")
+    if not isinstance(step, int) or not all(isinstance(value, (int, Dim)) for value in (start, stop)):
+        raise AttributeValueError(
+            f"arange from {start} to {stop} by {step} mixes sizes with fractions, or steps by a size",
+            hint="use whole numbers and a fixed step; multiply gf.arange(n) by what remains",
+        )
     span = stop - start if step > 0 else start - stop
     return dims.floor_divide(dims.maximum(span, 0) + (abs(step) - 1), abs(step))
 
@@ -123,9 +128,9 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, name:
     """
     start, stop = (0, start) if stop is None else (start, stop)
     plain = [value.item() if isinstance(value, np.generic) else value for value in (start, stop, step)]
-    if not all(isinstance(value, (int, float, Dim)) for value in plain) or plain[2] == 0:
+    if not all(map(_is_bound, plain)) or plain[2] == 0:
         raise AttributeValueError(
-            f"arange needs numbers or sizes and a step other than 0, not {plain}",
+            f"arange needs finite numbers or sizes, and a step other than 0, not {plain}",
             hint="for computed bounds, shift and scale gf.arange(n)",
         )
     start, stop, step = plain
@@ -137,11 +142,14 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, name:
         return b.constant(
             value=np.arange(start, stop, step)[:count].astype(kind.numpy), name=name or "arange"
         )
-    require(not floats, "arange between symbolic bounds takes integers only")
     counted = b.iota(size=count, dtype=kind, name=name or "arange")
     if step != 1:
         counted = b.multiply(counted, step)
     return counted if start == 0 and isinstance(start, int) else b.add(counted, start)
+
+
+def _is_bound(value: Any) -> bool:
+    return isinstance(value, (int, Dim)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _index_dtype(start: Any, count: Any, step: Any) -> Any:
@@ -166,15 +174,14 @@ def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool 
     >>> gf.linspace(0, 1, 5).type
     float32[5]
     """
-    if not isinstance(num, (int, np.integer)) or num < 0:
-        raise AttributeValueError(f"linspace needs a number of points of at least 0, not {num!r}")
-    if isinstance(start, Tensor) or isinstance(stop, Tensor):
+    count = whole_number(num, "the number of points of linspace", 0)
+    if not all(isinstance(bound, (int, float, complex, np.number)) for bound in (start, stop)):
         raise DTypeError(
-            "linspace needs numbers as bounds",
+            f"linspace needs numbers as bounds, not {start!r:.40} and {stop!r:.40}",
             hint="start + (stop - start) * gf.linspace(0, 1, num) takes tensors",
         )
-    made = np.linspace(start, stop, int(num), endpoint=bool(endpoint))
-    kind = as_dtype(dtype or scalar_dtype(1j if np.iscomplexobj(made) else 1.0, None))
+    made = np.linspace(start, stop, count, endpoint=bool(endpoint))
+    kind = as_dtype(scalar_dtype(1j if np.iscomplexobj(made) else 1.0, None) if dtype is None else dtype)
     return Builder(default_graph()).constant(value=made.astype(kind.numpy), name="linspace")
 
 
@@ -208,7 +215,7 @@ def eye(rows: Any, columns: Any = None, k: int = 0, dtype: Any = float32) -> Ten
     """
     down, across = as_shape((rows, rows if columns is None else columns))
     b = Builder(default_graph())
-    grid = _compare_grid(b, "equal", down, across, k)
+    grid = _compare_grid(b, "equal", down, across, whole_number(k, "the diagonal k of eye"))
     kind = as_dtype(dtype)
     return grid if kind is bool_ else b.astype(grid, dtype=kind)
 
@@ -218,7 +225,8 @@ def _triangle(x: Any, k: int, operation: str, name: str) -> Tensor:
     require(
         x.ndim >= 2, f"{name} needs matrices, but got shape {list(x.shape)}", "add axes with gf.expand_dims"
     )
-    mask = _compare_grid(b, operation, x.shape[-2], x.shape[-1], k)
+    offset = whole_number(k, f"the diagonal k of {name}")
+    mask = _compare_grid(b, operation, x.shape[-2], x.shape[-1], offset)
     return b.where(mask, x, b.like(0, x))
 
 

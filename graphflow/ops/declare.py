@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.errors import AttributeValueError, DTypeError, GraphError, GraphFlowError, ShapeError
+from graphflow.errors import DTypeError, GraphError, GraphFlowError, ShapeError
 from graphflow.ir import provenance
 from graphflow.ir.builder import Builder, as_array
 from graphflow.ir.dtypes import as_dtype, float32
-from graphflow.ir.graph import Graph, default_graph
+from graphflow.ir.graph import Graph, checked_name, default_graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.ir.types import as_shape
@@ -41,7 +41,7 @@ def placeholder(name: str, shape: Any, dtype: Any = float32) -> Tensor:
     """
     graph = default_graph()
     with _blame():
-        fresh = re.sub(r"\W", "_", graph.scope + _checked(name, "placeholder"))
+        fresh = re.sub(r"\W", "_", graph.scope + checked_name(name, "placeholder"))
         sizes = as_shape(shape, fresh=fresh if fresh.isidentifier() else f"_{fresh}")
         attrs = {"dtype": as_dtype(dtype), "shape": graph.adopt(sizes, declare=True)}
         full = graph.claim_name(name, "placeholder")
@@ -91,7 +91,7 @@ def variable(
             matrix = len(sizes) >= 2 and kind.is_floating
             initializer = initializers.glorot_uniform() if matrix else initializers.zeros()
         initializer.check(sizes, kind)
-        full = graph.claim_name(_checked(name, "variable"), "variable")
+        full = graph.claim_name(checked_name(name, "variable"), "variable")
         attrs = {"dtype": kind, "shape": sizes, "initializer": initializer, "trainable": bool(trainable)}
         return _declare(graph, "variable", full, attrs, graph.variables)
 
@@ -213,9 +213,16 @@ def group(*updates: Update | Sequence[Update], name: str = "group") -> Update:
     Raises:
         GraphError: if two of them change the same variable, or they belong to different graphs.
     """
-    flat = [one for update in updates for one in ([update] if isinstance(update, Update) else update)]
     with _blame():
-        assigns = [node for update in flat for node in update.assigns]
+        flat: list[Any] = []
+        for given in updates:
+            flat += given if isinstance(given, (list, tuple)) else [given]
+        for update in flat:
+            if not isinstance(update, Update):
+                raise GraphError(
+                    f"{update!r:.80} is no update", hint="group what gf.assign and minimize return"
+                )
+        assigns = list(dict.fromkeys(node for update in flat for node in update.assigns))
         check_distinct(assigns)
         return Update(assigns, any(update.training for update in flat), name)
 
@@ -248,20 +255,6 @@ def _declare(
     node = graph.add(op, (), frozen, op.infer((), frozen), full, provenance.capture())
     table[full] = node.outputs[0]
     return node.outputs[0]
-
-
-def _checked(name: Any, kind: str) -> str:
-    good = (
-        isinstance(name, str)
-        and name
-        and not any(c.isspace() or c == ":" for c in name)
-        and name.strip("/") == name
-    )
-    if not good:
-        raise AttributeValueError(
-            f"{name!r} cannot name a {kind}", hint="use letters, digits, '_', '.' and '/'"
-        )
-    return name
 
 
 class _blame:

@@ -47,7 +47,7 @@ def subtract(x, y, /):
 
 @subtract.gradient
 def _(b, node, g):
-    return [g, b.negative(g)]
+    return [g, lambda: b.negative(g)]
 
 
 @op(
@@ -71,7 +71,7 @@ def multiply(x, y, /):
 @multiply.gradient
 def _(b, node, g):
     x, y = node.inputs
-    return [b.multiply(g, y), b.multiply(g, x)]
+    return [lambda: b.multiply(g, y), lambda: b.multiply(g, x)]
 
 
 @op("elementwise", infer=broadcast_type, promotion="float64", traits=_BINARY)
@@ -91,7 +91,10 @@ def divide(x, y, /):
 @divide.gradient
 def _(b, node, g):
     y = node.inputs[1]
-    return [b.divide(g, y), b.negative(b.divide(b.multiply(g, node.output), y))]
+    return [
+        lambda: b.divide(g, y),
+        lambda: b.negative(b.divide(b.multiply(g, node.output), y)),
+    ]
 
 
 @op("elementwise", infer=only(_REALS, broadcast_type, "floor_divide"), promotion="same", traits=_BINARY)
@@ -127,7 +130,7 @@ def remainder(x, y, /):
 
 @remainder.gradient
 def _(b, node, g):
-    return [g, b.negative(b.multiply(g, b.floor_divide(*node.inputs)))]
+    return [g, lambda: b.negative(b.multiply(g, b.floor_divide(*node.inputs)))]
 
 
 @op("elementwise", infer=only(_NUMBERS, broadcast_type, "pow"), promotion="same", traits=_BINARY)
@@ -153,16 +156,23 @@ def pow(x, y, /):
 @pow.gradient
 def _(b, node, g):
     x, y = node.inputs
-    constant = b.equal(y, 0)
-    slope = b.where(constant, 0, b.multiply(y, b.pow(x, b.where(constant, 1, b.subtract(y, 1)))))
-    logarithm = b.log(b.where(b.equal(x, 0), 1, x))
-    return [b.multiply(g, slope), b.multiply(g, b.multiply(logarithm, node.output))]
+
+    def to_base():
+        constant = b.equal(y, 0)
+        slope = b.where(constant, 0, b.multiply(y, b.pow(x, b.where(constant, 1, b.subtract(y, 1)))))
+        return b.multiply(g, slope)
+
+    def to_exponent():
+        logarithm = b.log(b.where(b.equal(x, 0), 1, x))
+        return b.multiply(g, b.multiply(logarithm, node.output))
+
+    return [to_base, to_exponent]
 
 
 def _greater_one_takes_all(b, node, g, first, second):
     """Cotangents of the larger (or smaller) of two: the winner's, and half each for a tie."""
     tie = b.where(b.equal(*node.inputs), b.multiply(g, 0.5), 0)
-    return [b.where(first, g, tie), b.where(second, g, tie)]
+    return [lambda: b.where(first(*node.inputs), g, tie), lambda: b.where(second(*node.inputs), g, tie)]
 
 
 @op(
@@ -186,8 +196,7 @@ def maximum(x, y, /):
 
 @maximum.gradient
 def _(b, node, g):
-    x, y = node.inputs
-    return _greater_one_takes_all(b, node, g, b.greater(x, y), b.greater(y, x))
+    return _greater_one_takes_all(b, node, g, b.greater, b.less)
 
 
 @op(
@@ -211,8 +220,7 @@ def minimum(x, y, /):
 
 @minimum.gradient
 def _(b, node, g):
-    x, y = node.inputs
-    return _greater_one_takes_all(b, node, g, b.less(x, y), b.less(y, x))
+    return _greater_one_takes_all(b, node, g, b.less, b.greater)
 
 
 @op("elementwise", infer=only(_NUMBERS, same_type, "negative"), traits=_UNARY)

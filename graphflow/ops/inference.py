@@ -6,8 +6,11 @@ to be equal, and the session checks it. So it is always known while building whi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir import dims
@@ -45,7 +48,8 @@ def _broadcast_pair(left: Shape, right: Shape) -> Shape:
         common = dims.unify(first, second)
         if common is None:
             raise ShapeError(
-                f"shapes {show(left)} and {show(right)} do not broadcast: {first} != {second} on axis {axis - rank}",
+                f"shapes {show(left)} and {show(right)} do not broadcast: "
+                f"{first} != {second} on axis {axis - rank}",
                 hint="make the sizes equal, or one of them 1 (gf.expand_dims, gf.reshape)",
             )
         sizes.append(common)
@@ -97,14 +101,14 @@ def normalize_axis(axis: Any, rank: int, operation: str) -> int:
     >>> normalize_axis(-1, 3, "softmax")
     2
     """
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise AttributeValueError(f"{operation} needs an integer axis, not {axis!r}")
+    way_out = f"use an axis from {-rank} to {rank - 1}" if rank else "a scalar has no axes"
+    if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):
+        raise AttributeValueError(f"{operation} needs an integer axis, not {axis!r:.80}", hint=way_out)
     if not -rank <= axis < rank:
         raise AttributeValueError(
-            f"{operation} got axis {axis}, but its operand has rank {rank}",
-            hint=f"use an axis from {-rank} to {rank - 1}" if rank else "a scalar has no axes",
+            f"{operation} got axis {axis}, but its operand has rank {rank}", hint=way_out
         )
-    return axis % rank
+    return int(axis) % rank
 
 
 def normalize_axes(axes: Any, rank: int, operation: str) -> tuple[int, ...]:
@@ -115,11 +119,50 @@ def normalize_axes(axes: Any, rank: int, operation: str) -> tuple[int, ...]:
     """
     if axes is None:
         return tuple(range(rank))
-    listed = tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+    listed = entries(axes)
     normal = sorted(normalize_axis(axis, rank, operation) for axis in listed)
     if len(set(normal)) != len(normal):
-        raise AttributeValueError(f"{operation} got an axis twice in {listed}")
+        raise AttributeValueError(f"{operation} got an axis twice in {listed}", hint="name each axis once")
     return tuple(normal)
+
+
+def entries(value: Any) -> tuple[Any, ...]:
+    """The entries of a sequence; anything else is one entry.
+
+    >>> entries([1, 2]), entries(np.array([1, 2])), entries(3)
+    ((1, 2), (1, 2), (3,))
+    """
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, (tuple, list, range)) else (value,)
+
+
+def real_number(value: Any, what: str, low: float = -math.inf) -> float:
+    """The value as a float, if it is a real number of at least `low`; NaN is none.
+
+    >>> real_number(2, "alpha of elu")
+    2.0
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, (int, float)) or isinstance(plain, bool) or not plain >= low:
+        needed = "a number" if low == -math.inf else f"a number of at least {low:g}"
+        raise AttributeValueError(
+            f"{what} has to be {needed}, not {value!r:.80}", hint="pass a Python number"
+        )
+    return float(plain)
+
+
+def whole_number(value: Any, what: str, low: int | None = None) -> int:
+    """The value as an int, if it is a whole number of at least `low`.
+
+    >>> whole_number(np.int64(2), "the offset of eye")
+    2
+    """
+    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not good or (low is not None and value < low):
+        needed = "a whole number" if low is None else f"a whole number of at least {low}"
+        raise AttributeValueError(f"{what} has to be {needed}, not {value!r:.80}", hint="pass a Python int")
+    return int(value)
 
 
 def require(condition: bool, message: str, hint: str | None = None) -> None:

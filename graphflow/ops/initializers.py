@@ -224,9 +224,12 @@ def _number(value: Any, what: str, finite: bool = True) -> Any:
     """A Python number from what the user passed for a parameter."""
     plain = value.item() if isinstance(value, np.generic) else value
     if not isinstance(plain, (bool, int, float, complex)):
-        raise AttributeValueError(f"{what} must be a number, not {value!r}")
-    if finite and not isinstance(plain, complex) and not math.isfinite(plain):
-        raise AttributeValueError(f"{what} must be finite, not {plain}")
+        raise AttributeValueError(
+            f"{what} must be a number, not {value!r:.80}",
+            hint="pass a Python number; value(...) takes arrays",
+        )
+    if finite and (isinstance(plain, complex) or not math.isfinite(plain)):
+        raise AttributeValueError(f"{what} must be real and finite, not {plain}", hint="pass a finite number")
     return plain
 
 
@@ -262,14 +265,14 @@ def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Uniform numbers in [low, high)."""
     pair = (("low", _number(low, "low")), ("high", _number(high, "high")))
     if low > high:
-        raise AttributeValueError(f"uniform needs low <= high, but {low} > {high}")
+        raise AttributeValueError(f"uniform needs low <= high, but {low} > {high}", hint="exchange them")
     return Initializer("uniform", pair)
 
 
 def _spread(name: str, mean: float, std: float) -> Initializer:
     pair = (("mean", _number(mean, "mean")), ("std", _number(std, "std")))
     if std < 0:
-        raise AttributeValueError(f"{name} needs std >= 0, not {std}")
+        raise AttributeValueError(f"{name} needs std >= 0, not {std}", hint="pass its absolute value")
     return Initializer(name, pair)
 
 
@@ -285,7 +288,7 @@ def truncated_normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
 
 def _scaled(name: str, gain: float) -> Initializer:
     if _number(gain, "gain") < 0:
-        raise AttributeValueError(f"{name} needs gain >= 0, not {gain}")
+        raise AttributeValueError(f"{name} needs gain >= 0, not {gain}", hint="pass its absolute value")
     return Initializer(name, (("gain", _number(gain, "gain")),))
 
 

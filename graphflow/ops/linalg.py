@@ -14,8 +14,16 @@ from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
 from graphflow.ops.composite import composite, with_tensor, with_tensors
-from graphflow.ops.inference import broadcast_shapes, normalize_axes, normalize_axis, require, show
-from graphflow.ops.shape import entries, sum_to
+from graphflow.ops.inference import (
+    broadcast_shapes,
+    entries,
+    normalize_axes,
+    normalize_axis,
+    require,
+    show,
+    whole_number,
+)
+from graphflow.ops.shape import sum_to
 
 # matmul
 
@@ -64,13 +72,26 @@ def matmul(x, y, /):
 @matmul.gradient
 def _(b, node, g):
     x, y = node.inputs
+    if x.ndim > 2 and y.ndim == 2:
+        # one product over all rows; a product for each matrix of x and a sum would be several times slower
+        rows, slopes = _rows(b, x), _rows(b, g)
+        return [
+            lambda: b.matmul(g, transposed(b, y)),
+            lambda: b.matmul(transposed(b, rows), slopes),
+        ]
     left = b.expand_dims(x, axis=0) if x.ndim == 1 else x
     right = b.expand_dims(y, axis=1) if y.ndim == 1 else y
     added = ([-2] if x.ndim == 1 else []) + ([-1] if y.ndim == 1 else [])
     g = b.expand_dims(g, axis=tuple(added)) if added else g
-    to_left = _unbroadcast(b, b.matmul(g, transposed(b, right)), left, x)
-    to_right = _unbroadcast(b, b.matmul(transposed(b, left), g), right, y)
-    return [to_left, to_right]
+    return [
+        lambda: _unbroadcast(b, b.matmul(g, transposed(b, right)), left, x),
+        lambda: _unbroadcast(b, b.matmul(transposed(b, left), g), right, y),
+    ]
+
+
+def _rows(b, x):
+    """All rows of a stack of matrices below one another."""
+    return b.reshape(x, shape=(dims.product(x.shape[:-1]), x.shape[-1]))
 
 
 def _unbroadcast(b, cotangent, matrix, operand):
@@ -88,11 +109,9 @@ def transposed(b: Builder, x: Tensor) -> Tensor:
 
 
 def _diagonal_type(types, attrs):
-    shape, offset = types[0].shape, attrs["offset"]
+    shape, offset = types[0].shape, whole_number(attrs["offset"], "the offset of diagonal")
     if len(shape) < 2:
         raise ShapeError(f"diagonal needs matrices, but got shape {show(shape)}")
-    if not isinstance(offset, int) or isinstance(offset, bool):
-        raise AttributeValueError(f"diagonal needs an integer offset, not {offset!r}")
     rows, columns = shape[-2] - max(-offset, 0), shape[-1] - max(offset, 0)
     return (TensorType(types[0].dtype, (*shape[:-2], dims.maximum(dims.minimum(rows, columns), 0))),)
 
@@ -286,8 +305,8 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: float = 2
     """
     b, x = with_tensor(x)
     if isinstance(ord, bool) or not isinstance(ord, (int, float)) or not (ord > 0 or ord == -float("inf")):
-        raise AttributeValueError(f"vector_norm needs a positive ord, or inf or -inf, not {ord!r}")
-    options = {"axis": normalize_axes(axis, x.ndim, "vector_norm"), "keepdims": bool(keepdims)}
+        raise AttributeValueError(f"vector_norm needs a positive ord, or inf or -inf, not {ord!r:.80}")
+    options = {"axis": normalize_axes(axis, x.ndim, "vector_norm"), "keepdims": keepdims}
     size = b.abs(x) if x.dtype.is_differentiable else b.abs(b.astype(x, dtype="float32"))
     if ord in (float("inf"), -float("inf")):
         return b.max(size, **options) if ord > 0 else b.min(size, **options)

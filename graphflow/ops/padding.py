@@ -28,7 +28,7 @@ def _pad_pairs(pads, rank):
 
 def _pad_attrs(types, attrs):
     type, mode = types[0], attrs["mode"]
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         raise AttributeValueError(f"pad has no mode {mode!r}", hint="use one of " + ", ".join(MODES))
     pairs = _pad_pairs(attrs["pads"], type.rank)
     value = attrs["value"]

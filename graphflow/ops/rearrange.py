@@ -9,8 +9,7 @@ from graphflow.errors import AttributeValueError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.node import Tensor
 from graphflow.ops.composite import composite, with_tensor, with_tensors
-from graphflow.ops.inference import normalize_axes, normalize_axis
-from graphflow.ops.shape import entries
+from graphflow.ops.inference import entries, normalize_axes, normalize_axis
 
 
 @composite
@@ -90,7 +89,7 @@ def stack(xs: Any, axis: int = 0) -> Tensor:
     >>> gf.stack([gf.constant([1.0, 2.0]), gf.constant([3.0, 4.0])], axis=1).type
     float32[2, 2]
     """
-    if isinstance(xs, Tensor) or not len(xs):
+    if not isinstance(xs, (list, tuple)) or not xs:
         raise ShapeError("stack needs a list of at least one tensor", hint="gf.stack([x, y, z], axis=0)")
     b, tensors = with_tensors(*xs)
     place = normalize_axis(axis, tensors[0].ndim + 1, "stack")
@@ -145,7 +144,7 @@ def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:
     >>> [grid.shape for grid in gf.meshgrid(gf.constant([1, 2, 3]), gf.constant([4, 5]))]
     [(2, 3), (2, 3)]
     """
-    if indexing not in ("xy", "ij"):
+    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):
         raise AttributeValueError(f"meshgrid needs indexing 'xy' or 'ij', not {indexing!r}")
     b, tensors = with_tensors(*xs)
     vectors = [b.reshape(tensor, shape=(-1,)) if tensor.ndim == 0 else tensor for tensor in tensors]

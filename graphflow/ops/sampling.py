@@ -104,9 +104,9 @@ def uniform(
     float32[batch, 3]
     """
     b = builder_for([low, high])
-    computed = isinstance(low, Tensor) or isinstance(high, Tensor)
-    spread = b.subtract(high, low) if computed else high - low
-    if isinstance(spread, (int, float)) and not spread >= 0:
+    numbers = isinstance(low, (int, float)) and isinstance(high, (int, float))
+    spread = high - low if numbers else b.subtract(high, low)
+    if numbers and not spread >= 0:
         raise AttributeValueError(f"uniform needs low <= high, but got {low} and {high}")
     drawn = b.random_uniform(fresh_key(b, name), shape=shape, dtype=dtype, name=name)
     return _affine(b, drawn, spread, low)

@@ -7,7 +7,6 @@ building are taken to be equal; the session checks them when the real sizes arri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,12 +18,7 @@ from graphflow.ir.dtypes import as_dtype, int64
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import Shape, TensorType, as_shape
-from graphflow.ops.inference import normalize_axes, normalize_axis, show
-
-
-def entries(value: Any) -> tuple[Any, ...]:
-    """The entries of a sequence; anything else is one entry."""
-    return tuple(value) if isinstance(value, (tuple, list, range, np.ndarray)) else (value,)
+from graphflow.ops.inference import entries, normalize_axes, normalize_axis, show
 
 
 def total(shape: Sequence[Size]) -> Size:
@@ -40,8 +34,11 @@ def sum_to(b: Builder, tensor: Tensor, shape: Shape) -> Tensor:
     stretched = [
         axis + added for axis, size in enumerate(shape) if size == 1 and tensor.shape[axis + added] != 1
     ]
-    axes = (*range(added), *stretched)
-    return b.reshape(b.sum(tensor, axis=axes) if axes else tensor, shape=shape)
+    if added:
+        tensor = b.sum(tensor, axis=(*range(added), *stretched))
+    elif stretched:
+        tensor = b.sum(tensor, axis=tuple(stretched), keepdims=True)
+    return tensor if tensor.shape == shape else b.reshape(tensor, shape=shape)
 
 
 # reshape

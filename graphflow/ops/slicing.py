@@ -17,8 +17,7 @@ from graphflow.ir import dims
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType, as_shape
-from graphflow.ops.inference import normalize_axis, show
-from graphflow.ops.shape import entries
+from graphflow.ops.inference import entries, normalize_axis, show
 
 Bound = Size | None
 

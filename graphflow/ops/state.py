@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphflow.errors import GraphError
+from graphflow.errors import AttributeValueError, DTypeError, GraphError, ShapeError
+from graphflow.ir import dims
 from graphflow.ir.dtypes import as_dtype, bool_, uint32
 from graphflow.ir.opdef import op
-from graphflow.ir.types import TensorType
-from graphflow.ops.inference import require_dtype
+from graphflow.ir.types import TensorType, as_shape
+from graphflow.ops.inference import require_dtype, show
+from graphflow.ops.initializers import Initializer
 
 
 def _constant_type(types, attrs):
+    if not isinstance(attrs["value"], np.ndarray):
+        raise DTypeError(f"a constant is an array, not {attrs['value']!r:.80}", hint="gf.constant makes one")
     return (TensorType(as_dtype(attrs["value"].dtype), attrs["value"].shape),)
 
 
@@ -28,6 +32,10 @@ def constant(*, value):
 constant.not_differentiable("a constant has no inputs")
 
 
+def _declared_attrs(types, attrs):
+    return {**attrs, "dtype": as_dtype(attrs["dtype"]), "shape": as_shape(attrs["shape"])}
+
+
 def _declared_type(types, attrs):
     return (TensorType(attrs["dtype"], attrs["shape"]),)
 
@@ -36,7 +44,7 @@ def _from_outside(what):
     raise GraphError(f"{what} has no value of its own; it is given when the graph runs")
 
 
-@op("state", infer=_declared_type, traits="nullary_input")
+@op("state", infer=_declared_type, normalize=_declared_attrs, traits="nullary_input")
 def placeholder(*, dtype, shape):
     """A value that is fed at each run."""
     return _from_outside("a placeholder")
@@ -45,7 +53,16 @@ def placeholder(*, dtype, shape):
 placeholder.not_differentiable("a placeholder has no inputs")
 
 
-@op("state", infer=_declared_type, traits="nullary_input")
+def _variable_attrs(types, attrs):
+    if not isinstance(attrs["initializer"], Initializer):
+        raise AttributeValueError(
+            f"a variable starts from an initializer, not {attrs['initializer']!r:.80}",
+            hint="use one of gf.initializers",
+        )
+    return _declared_attrs(types, attrs)
+
+
+@op("state", infer=_declared_type, normalize=_variable_attrs, traits="nullary_input")
 def variable(*, dtype, shape, initializer, trainable=True):
     """A value that lives in the session and changes only through `assign`.
 
@@ -87,7 +104,11 @@ def _dimension_type(types, attrs):
     return (TensorType(attrs["dtype"], ()),)
 
 
-@op("state", infer=_dimension_type, traits="")
+def _dimension_attrs(types, attrs):
+    return {"size": dims.as_size(attrs["size"]), "dtype": as_dtype(attrs["dtype"])}
+
+
+@op("state", infer=_dimension_type, normalize=_dimension_attrs, traits="")
 def dimension(*, size, dtype):
     """A symbolic size as a scalar tensor; a constant once the sizes are known."""
     return np.asarray(int(size), dtype=dtype.numpy)
@@ -98,12 +119,12 @@ dimension.not_differentiable("a size has no inputs")
 
 def _assign_type(types, attrs):
     require_dtype(types[1], (types[0].dtype,), "the assigned value")
-    from graphflow.errors import ShapeError
-    from graphflow.ir import dims
-
     old, new = types[0].shape, types[1].shape
     if len(old) != len(new) or any(dims.unify(a, b) is None for a, b in zip(old, new)):
-        raise ShapeError(f"a variable of type {types[0]} cannot take a value of type {types[1]}")
+        raise ShapeError(
+            f"a variable of type {types[0]} cannot take a value of type {types[1]}",
+            hint=f"give it a value of shape {show(old)}",
+        )
     return ()
 
 

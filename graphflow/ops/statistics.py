@@ -10,7 +10,7 @@ from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.dtypes import bool_
 from graphflow.ir.node import Tensor
 from graphflow.ops.composite import composite
-from graphflow.ops.inference import normalize_axes
+from graphflow.ops.inference import normalize_axes, real_number
 
 
 @composite
@@ -35,6 +35,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
     """
     b = builder_for([x])
     x = _real(b.tensor(x), "var")
+    correction = real_number(correction, "the correction of var")
     axes = normalize_axes(axis, x.ndim, "var")
     centred = b.subtract(x, b.mean(x, axis=axes, keepdims=True))
     total = b.sum(b.square(centred), axis=axes, keepdims=keepdims)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from graphflow.errors import GraphFlowError, RewriteError
 from graphflow.ir.node import Node
 from graphflow.ir.opdef import OpDef
-from graphflow.optimizer.pattern import Match
+from graphflow.optimizer.pattern import Match, Plan
 from graphflow.optimizer.rewriter import Rewriter
 from graphflow.optimizer.rule import Applicable, Decline, Rule
 
@@ -36,7 +36,12 @@ class RewriteWarning(UserWarning):
 
 
 class EveryNode:
-    """A pattern without an operator: it fits every node whose operators `accepts` lets through."""
+    """A pattern without an operator: it fits every node whose operators `accepts` lets through.
+
+    Arguments:
+        accepts: (operator, names of the operators that make the inputs) -> whether it fits; may
+            depend on which names occur, not on their order.
+    """
 
     __slots__ = ("_accepts",)
 
@@ -118,9 +123,15 @@ class RuleIndex:
             for rule in self.by_root.get(node.op.name, ()):
                 plans += [(rule, plan) for plan in rule.plans_for(node.op.name)]
             self._plans[node.op] = plans
-        # With many inputs the key does not tell their order, so only the matcher can decide.
+        # With many inputs the key does not tell their order, so only a plan itself can decide.
         many = len(child_ops) >= 5
-        return tuple([(rule, plan) for rule, plan in plans if many or plan.accepts(child_ops)])
+        return tuple(
+            [
+                (rule, plan)
+                for rule, plan in plans
+                if (many and isinstance(plan, Plan)) or plan.accepts(child_ops)
+            ]
+        )
 
 
 @dataclass(slots=True)
@@ -170,7 +181,7 @@ class Driver:
         queue = deque(rewriter.order() if seeds is None else seeds)
         queued = {node.id for node in queue}
         limit = LIMIT * max(rewriter.size, _SMALL)
-        alive, candidates = rewriter._alive, self.index.candidates
+        alive, candidates = rewriter.alive, self.index.candidates
         rewriter.touched.clear()
         fired = 0
         while queue:
@@ -232,7 +243,7 @@ class Driver:
     def _requeue(self, queue: deque[Node], queued: set[int]) -> None:
         """Put back the touched nodes, and their users as far up as a pattern could see them."""
         rewriter, depths = self.rewriter, self.index.depths
-        alive, users = rewriter._alive, rewriter.users
+        alive, users = rewriter.alive, rewriter.users
         level = [(node, depths.get(node.op.name, 0)) for node in rewriter.touched if alive[node.id]]
         rewriter.touched.clear()
         while level:

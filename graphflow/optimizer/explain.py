@@ -4,7 +4,7 @@ A report joins the journal with the program before and after. Printed, it shows 
 each rule that fired, and the reasons of those that declined:
 
                     nodes     FLOP    weights
-    as imported       391   8.21 G    97.8 MB
+    as built          391   8.21 G    97.8 MB
     after O2          143   8.20 G    97.5 MB   (0.31 s)
 
     pass          rule             fired  effect               evidence
@@ -87,6 +87,7 @@ class Report:
         seconds: how long the passes took.
         lines: a Line for each pass and rule.
         journal: what the report was made from.
+        original, optimized: the program before and after, for pictures and comparisons.
     """
 
     before: Totals
@@ -95,6 +96,8 @@ class Report:
     seconds: float
     lines: tuple[Line, ...]
     journal: Journal
+    original: Program
+    optimized: Program
     _final: dict[str, Node]
     _lines_of: dict[str, str]
 
@@ -173,6 +176,8 @@ def explain(
         seconds=sum(record.seconds for record in journal.passes),
         lines=tuple(_lines(journal)),
         journal=journal,
+        original=original,
+        optimized=optimized,
         _final={node.name: node for node in last},
         _lines_of=lines,
     )
@@ -210,7 +215,7 @@ def _totals_text(report: Report) -> str:
     before, after = report.before, report.after
     planned = before.peak_bytes is not None or after.peak_bytes is not None
     rows = [["", "nodes", "FLOP", "weights", *(["planned peak"] if planned else [])]]
-    for label, totals in (("as imported", before), (f"after {report.label}", after)):
+    for label, totals in (("as built", before), (f"after {report.label}", after)):
         row = [label, f"{totals.nodes:,}", count_text(totals.flops), bytes_text(totals.weight_bytes)]
         rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))
     text = _table(rows, right=range(1, 5))

@@ -173,9 +173,8 @@ class Match:
     def inner(self) -> Met:
         """The first node below the root that the pattern names."""
         if len(self.nodes) < 2:
-            raise AttributeError("the pattern has no inner operator")
-        wanted = self.nodes[1]
-        return Met(next(tensor for tensor in wanted.outputs), self.rewriter)
+            raise RewriteError("the pattern has no inner operator", hint="use match.root")
+        return Met(self.nodes[1].outputs[0], self.rewriter)
 
     def value(self, variable: Variable) -> np.ndarray:
         """The array of the constant that a variable with `constant=True` stands for."""

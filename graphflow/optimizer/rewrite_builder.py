@@ -61,7 +61,7 @@ class RewriteBuilder(Builder):
         """An equal node of the program, else a new one."""
         rewriter = self.rewriter
         key = value_number(op, inputs, attrs) if rewriter.merge_twins else None
-        found = rewriter._table.get(key) if key is not None else None
+        found = rewriter.numbers.get(key) if key is not None else None
         assumed = dims.take_assumptions()
         if found is not None:
             return found
@@ -72,7 +72,7 @@ class RewriteBuilder(Builder):
         node = graph.add(op, inputs, attrs, types, chosen, self.origin, self.lineage)
         if assumed:
             graph.constraints += [(left, right, node) for left, right in assumed]
-        rewriter._register(node, key)
+        rewriter.register(node, key)
         self.made.append(node)
         return node
 

@@ -38,14 +38,16 @@ class Rewriter:
 
     Attributes:
         users: for each tensor, its reading nodes with the number of reads.
+        alive: for each node id, 1 while the node is part of the program.
+        numbers: the node of each value number.
         builder: makes nodes, or finds the equal ones that exist.
         size: the number of nodes.
         touched: nodes whose surroundings have changed; the driver empties it.
     """
 
     __slots__ = (
-        "_alive", "_constant_values", "_pending", "_pinned", "_positions", "_sorted", "_table",
-        "builder", "journal", "merge_twins", "program", "size", "touched", "users",
+        "_constant_values", "_pending", "_pinned", "_positions", "_sorted",
+        "alive", "builder", "journal", "merge_twins", "numbers", "program", "size", "touched", "users",
     )  # fmt: skip
 
     def __init__(self, program: Program, journal: Journal | None = None, merge_twins: bool = True) -> None:
@@ -55,8 +57,8 @@ class Rewriter:
         self.users: dict[Tensor, dict[Node, int]] = {}
         self.touched: list[Node] = []
         self.size = 0
-        self._alive = bytearray(len(program.nodes))
-        self._table: dict[Hashable, Node] = {}
+        self.alive = bytearray(len(program.nodes))
+        self.numbers: dict[Hashable, Node] = {}
         self._pending: list[Node] = []
         self._pinned = frozenset([tensor.node for tensor in program.feeds])
         self._positions: dict[Tensor, list[int]] = {}
@@ -69,12 +71,12 @@ class Rewriter:
 
     def is_alive(self, node: Node) -> bool:
         """Whether the node is still part of the program."""
-        return bool(self._alive[node.id])
+        return bool(self.alive[node.id])
 
     def order(self) -> list[Node]:
         """The nodes, each after everything it reads."""
         if self._sorted:
-            alive = self._alive
+            alive = self.alive
             return [node for node in self.program.nodes if alive[node.id]]
         return _sorted_nodes(self.program)
 
@@ -178,7 +180,7 @@ class Rewriter:
 
     def _load(self) -> None:
         """Count uses and merge twins, in one sweep along an order in which the program can run."""
-        program, users, alive, table = self.program, self.users, self._alive, self._table
+        program, users, alive, table = self.program, self.users, self.alive, self.numbers
         merge, journal = self.merge_twins, self.journal
         moved: dict[Tensor, Tensor] = {}
         order = _running_order(program)
@@ -223,9 +225,9 @@ class Rewriter:
     ) -> list[tuple[Tensor, Tensor]]:
         """(old, new) for each tensor that really changes, checked."""
         olds = old.outputs if isinstance(old, Node) else (old,)
-        news = (new,) if isinstance(new, Tensor) else tuple(new)
+        news = tuple(new) if isinstance(new, (list, tuple)) else (new,)
         node = old if isinstance(old, Node) else old.node
-        if not self._alive[node.id]:
+        if not self.alive[node.id]:
             raise RewriteError(
                 f"rule {rule!r} replaces {node.name!r}, which is no longer part of the program"
             )
@@ -249,7 +251,7 @@ class Rewriter:
                 f"rule {rule!r} returned {after!r} for {before.name!r}",
                 hint="return a Tensor or decline(...)",
             )
-        if after.node.graph is not self.program or not self._alive[after.node.id]:
+        if after.node.graph is not self.program or not self.alive[after.node.id]:
             raise RewriteError(f"rule {rule!r} returned {after.name!r}, which is not part of the program")
         if after.type is not before.type:
             raise RewriteError(
@@ -278,10 +280,10 @@ class Rewriter:
                 return True
         return node in self._pinned
 
-    def _register(self, node: Node, key: Hashable) -> None:
+    def register(self, node: Node, key: Hashable) -> None:
         """Take in a node that the builder has just made."""
         users = self.users
-        self._alive.append(1)
+        self.alive.append(1)
         self.size += 1
         for tensor in node.outputs:
             users[tensor] = {}
@@ -289,13 +291,13 @@ class Rewriter:
             readers = users[tensor]
             readers[node] = readers.get(node, 0) + 1
         if key is not None:
-            self._table[key] = node
+            self.numbers[key] = node
 
     def _forget(self, node: Node) -> None:
         """Free the value number of a node whose inputs are about to change."""
         key = value_number(node.op, node.inputs, node.attrs)
-        if key is not None and self._table.get(key) is node:
-            del self._table[key]
+        if key is not None and self.numbers.get(key) is node:
+            del self.numbers[key]
 
     def _move_uses(self, before: Tensor, after: Tensor, reading: Sequence[Node]) -> None:
         self._sorted = False
@@ -321,7 +323,7 @@ class Rewriter:
 
     def _remove_if_unneeded(self, node: Node, removed: list[Node]) -> None:
         """Remove a node without users and, in turn, what only it had been using."""
-        alive, users = self._alive, self.users
+        alive, users = self.alive, self.users
         stack = [node]
         while stack:
             node = stack.pop()
@@ -350,7 +352,7 @@ class Rewriter:
         unneeded: list[Node] = []
         for node in reversed(made):
             self._remove_if_unneeded(node, unneeded)
-        kept = [node for node in made if self._alive[node.id]]
+        kept = [node for node in made if self.alive[node.id]]
         self.touched.extend(kept)
         return kept
 
@@ -358,7 +360,7 @@ class Rewriter:
 
     def _close(self) -> None:
         """Number again the nodes whose inputs have changed; merge those that meet a twin."""
-        pending, alive, table = self._pending, self._alive, self._table
+        pending, alive, table = self._pending, self.alive, self.numbers
         while pending:
             node = pending.pop()
             if not alive[node.id]:
@@ -372,7 +374,7 @@ class Rewriter:
 
     def _merge(self, node: Node, twin: Node, key: Hashable) -> None:
         keeper, loser = (node, twin) if self._reads_of(node) > self._reads_of(twin) else (twin, node)
-        self._table[key] = keeper
+        self.numbers[key] = keeper
         for before, after in zip(loser.outputs, keeper.outputs):
             self._move_uses(before, after, ())
         removed: list[Node] = []
@@ -394,7 +396,7 @@ def _running_order(program: Program) -> list[Node]:
 
 
 def _sorted_nodes(program: Program) -> list[Node]:
-    """The nodes that outputs need, and the feeds, each after everything it reads."""
-    order = program.order()
-    needed = set(order)
-    return [tensor.node for tensor in program.feeds if tensor.node not in needed] + order
+    """The feeds, and then the nodes that outputs need, each after everything it reads."""
+    feeds = [tensor.node for tensor in program.feeds]
+    first = set(feeds)
+    return feeds + [node for node in program.order() if node not in first]

@@ -63,7 +63,7 @@ class Executable(Protocol):
         ...
 
     def memory(self) -> dict[str, int]:
-        """What the target itself says of memory, in bytes by kind (arguments, outputs, temp); {} if nothing."""
+        """What the target says of memory, in bytes by kind (arguments, outputs, temp); {} if nothing."""
         ...
 
 

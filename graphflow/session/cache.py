@@ -194,8 +194,8 @@ def _warn_of_variants(plan: Plan) -> None:
     shown = ", ".join(f"{name}={size}" for name, size in plan.last.sizes.items()) if plan.last else ""
     origin = provenance.capture()
     warnings.warn_explicit(
-        f"{plan.signature.title} has been compiled for {MANY_VARIANTS} different sizes of its feeds (last: {shown}); "
-        "each new size costs a compilation, so pad the feeds to a few sizes",
+        f"{plan.signature.title} has been compiled for {MANY_VARIANTS} different sizes of its feeds (last: "
+        f"{shown}); each new size costs a compilation, so pad the feeds to a few sizes",
         UserWarning,
         origin.file,
         origin.line,

@@ -20,6 +20,7 @@ import numpy as np
 
 from graphflow.errors import DTypeError, FileFormatError
 from graphflow.ir.dtypes import DType, as_dtype
+from graphflow.session.arguments import checked_path
 from graphflow.session.variables import Variables
 
 FORMAT = "graphflow-checkpoint"
@@ -28,8 +29,9 @@ MANIFEST = "manifest.json"
 
 _REALS = {"complex64": np.float32, "complex128": np.float64}
 _NAMES = {
-    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
-    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "BOOL": "bool", "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64",
+    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
+    "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
 }  # fmt: skip
 
 
@@ -41,7 +43,7 @@ def save(variables: Variables, folder: str | Path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    place = Path(folder)
+    place = checked_path(folder)
     with variables.lock:
         arrays, step, seed = variables.snapshot(), variables.step, variables.seed
     content = to_bytes({name: _as_reals(array) for name, array in arrays.items()})
@@ -79,7 +81,7 @@ def restore(variables: Variables, folder: str | Path) -> None:
     Raises:
         FileFormatError: if it is missing, corrupt, foreign, or of other variables than the graph's.
     """
-    place = Path(folder)
+    place = checked_path(folder)
     manifest = _read_manifest(place)
     arrays = _read_arrays(place, manifest)
     _compare(place, arrays, {name: tensor.type for name, tensor in variables.tensors.items()})
@@ -205,8 +207,8 @@ def _compare(place: Path, arrays: Mapping[str, np.ndarray], types: Mapping[str, 
         kind = types[name]
         if array.shape != kind.shape or array.dtype != kind.dtype.numpy:
             raise FileFormatError(
-                f"the checkpoint {str(place)!r} has {array.dtype}{list(array.shape)} for the variable {name!r}, which "
-                f"is {kind}",
+                f"the checkpoint {str(place)!r} has {array.dtype}{list(array.shape)} for the variable "
+                f"{name!r}, which is {kind}",
                 hint="restore it into a session of the graph that it was saved from",
             )
 

@@ -128,10 +128,11 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
     if missing:
         missing.sort(key=lambda tensor: tensor.node.id)
         names = ", ".join(repr(tensor.node.name) for tensor in missing[:6])
+        these = "it" if len(missing) == 1 else "them"
         raise FeedError(
             f"the fetches need {'a value' if len(missing) == 1 else 'values'} for {names}"
             + (f" and {len(missing) - 6} more" if len(missing) > 6 else ""),
-            hint=f"add {'it' if len(missing) == 1 else 'them'} to feed_dict: {{{missing[0].node.name!r}: array}}",
+            hint=f"add {these} to feed_dict: {{{missing[0].node.name!r}: array}}",
             operands=describe(missing[:6]),
             origin=missing[0].node.origin,
         )
@@ -194,7 +195,8 @@ def _solve_axis(
     if before[0] != value:
         other = before[1]
         raise FeedError(
-            f"the feeds disagree on the size {name}: {other.name} says {before[0]}, {tensor.name} says {value}",
+            f"the feeds disagree on the size {name}: {other.name} says {before[0]}, "
+            f"{tensor.name} says {value}",
             hint=f"feed arrays that agree on {name}, or give the sizes different names",
             operands=describe([other, tensor]),
             origin=tensor.node.origin,

@@ -63,7 +63,7 @@ class Fetches:
         return lambda fetched: pack(pick((*fetched, None)))
 
 
-def _picker(positions: tuple[int, ...]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+def _picker(positions: tuple[int, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """A function that picks the values at positions, as a tuple."""
     if len(positions) > 1:
         return itemgetter(*positions)
@@ -172,8 +172,8 @@ def _resolve(leaf: Any, graph: Graph, find: Callable[[str], Tensor]) -> Tensor |
     if leaf.graph is not graph:
         named = leaf.name if isinstance(leaf, Tensor) else repr(leaf.name)
         raise FetchError(
-            f"{named} belongs to the graph {leaf.graph.name!r} (number {leaf.graph.uid}), but the session runs "
-            f"{graph.name!r} (number {graph.uid})",
+            f"{named} belongs to the graph {leaf.graph.name!r} (number {leaf.graph.uid}), but the session "
+            f"runs {graph.name!r} (number {graph.uid})",
             hint="make a session for that graph: gf.Session(graph)",
             operands=describe([leaf] if isinstance(leaf, Tensor) else leaf.variables[:4]),
         )

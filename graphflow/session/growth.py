@@ -36,9 +36,9 @@ class GrowthWatch:
         if self._streak >= STREAK and line is not None and line not in self._warned:
             self._warned.add(line)
             warnings.warn_explicit(
-                f"the graph {self._graph.name!r} has grown between runs {STREAK} times in a row at {line}, by {added} "
-                f"nodes this time: what is new is optimised and compiled each time. Build the graph once before "
-                "the loop and feed what changes; graph.freeze() turns such growth into an error",
+                f"the graph {self._graph.name!r} has grown between runs {STREAK} times in a row at {line}, "
+                f"by {added} nodes this time: what is new is optimised and compiled each time. Build the "
+                "graph once before the loop, and feed what changes; graph.freeze() makes growth an error",
                 UserWarning,
                 line.file,
                 line.line,

@@ -20,6 +20,7 @@ from graphflow.optimizer.analysis.cost import node_bytes, node_flops
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import Backend, CompileOptions, Executable
+from graphflow.session.arguments import checked_path
 from graphflow.session.step import wait_for
 from graphflow.session.variables import Variables
 
@@ -91,7 +92,7 @@ class Profile:
         Raises:
             FileFormatError: if the file cannot be written.
         """
-        target = Path(path)
+        target = checked_path(path)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             temporary.write_text(json.dumps(self.trace()))

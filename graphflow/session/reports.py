@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from graphflow.errors import SessionError
 from graphflow.ir import dims
@@ -22,6 +25,18 @@ def explain_program(cache: ProgramCache, signature: Signature) -> Report:
     return explain(original, optimized, journal)
 
 
+def _sizes(sizes: Any) -> dict[str, int]:
+    """The sizes as a dict of ints, once it is known that they are some."""
+    if not isinstance(sizes, Mapping):
+        raise SessionError(
+            f"the sizes are {sizes!r:.80}", hint='pass a dict from names to ints: {"batch": 32}'
+        )
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
+            raise SessionError(f"the size {name} is {size!r:.80}", hint="pass an int of at least 0")
+    return {name: int(size) for name, size in sizes.items()}
+
+
 def memory_of(cache: ProgramCache, signature: Signature, sizes: Mapping[str, int] | None) -> MemoryReport:
     """The memory report of a signature's program for the given sizes, or those it ran with last.
 
@@ -35,7 +50,7 @@ def memory_of(cache: ProgramCache, signature: Signature, sizes: Mapping[str, int
         for size in tensor.shape
         for name, symbol in dims.symbols(size).items()
     }
-    chosen = dict(sizes or {})
+    chosen = _sizes({} if sizes is None else sizes)
     unknown = sorted(chosen.keys() - needed.keys())
     if unknown:
         raise SessionError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,24 +10,29 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import FeedError, SessionError
-from graphflow.ir import provenance
-from graphflow.ir.graph import Graph, peek_default_graph
+from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.optimizer.explain import Report
 from graphflow.optimizer.memory.report import MemoryReport
-from graphflow.runtime.backend import Backend, CompileOptions, Executable, get_backend
+from graphflow.runtime.backend import Backend, CompileOptions, Executable
 from graphflow.session import checkpoint, reports
+from graphflow.session.arguments import checked_backend, checked_level, checked_seed, graph_or_current
 from graphflow.session.cache import Compile, Plan, ProgramCache
-from graphflow.session.callable import make_step
+from graphflow.session.callable import Binding, make_step
 from graphflow.session.feeds import needed_placeholders, to_array
 from graphflow.session.fetches import Fetches, fetch_key, parse_fetches
 from graphflow.session.growth import GrowthWatch
 from graphflow.session.profile import Profile, profile_program
-from graphflow.session.signature import NameIndex, Signature, parse_feed_keys, signature_of, training_value
+from graphflow.session.signature import (
+    NameIndex,
+    Signature,
+    listed_keys,
+    parse_feed_keys,
+    signature_of,
+    training_value,
+)
 from graphflow.session.step import Runner, make_runner
 from graphflow.session.variables import Variables
-
-LEVELS = ("O0", "O1", "O2", "O3")
 
 
 class _NoArray:
@@ -97,16 +101,17 @@ class Session:
         donate: bool = True,
         cache_dir: str | Path | None = None,
     ) -> None:
-        self.graph = _graph_or_current(graph)
-        self.backend: Backend = get_backend(backend) if isinstance(backend, str) else backend
-        self.level = _checked_level(level)
+        self.graph = graph_or_current(graph)
+        self.backend = checked_backend(backend)
+        self.level = checked_level(level)
         self.donate = bool(donate)
         options = CompileOptions(self.donate, None if cache_dir is None else str(cache_dir))
-        self.variables = Variables(self.graph, self.backend, _checked_seed(seed))
+        self.variables = Variables(self.graph, self.backend, checked_seed(seed))
         self._cache = ProgramCache(self.backend, self.level, options, self._bind)
         self._calls: dict[Any, _Call] = {}
         self._names = NameIndex(self.graph)
         self._growth = GrowthWatch(self.graph)
+        self._nodes = self.graph.nodes
         self._lock = threading.Lock()
         self._closed = False
         placed = type(self.backend.put(np.zeros(1, np.float32)))
@@ -175,10 +180,11 @@ class Session:
         0 1
         """
         try:
-            call = self._calls[fetch_key(fetches), () if feed_dict is None else tuple(feed_dict)]
+            key = fetches if type(fetches) is Tensor else fetch_key(fetches)
+            call = self._calls[key, () if feed_dict is None else tuple(feed_dict)]
         except (KeyError, TypeError):
             call = self._prepare(fetches, feed_dict)
-        if len(self.graph.nodes) != self._growth.seen:
+        if len(self._nodes) != self._growth.seen:
             self._growth.look()
         plan = call.plan or self._plan(call, feed_dict)
         feeds, shapes = [], []
@@ -186,13 +192,14 @@ class Session:
         for key, dtype, tensor in call.slots:
             value = feed_dict[key]  # type: ignore[index]
             kind = type(value)
-            if kind is np.ndarray and value.dtype == dtype:
+            if kind is np.ndarray and (value.dtype is dtype or value.dtype == dtype):
                 value = value.copy()
             elif kind is not device_type or value.dtype != dtype:
                 value = to_array(value, tensor)
             feeds.append(value)
             shapes.append(value.shape)
-        variant = plan.variants.get(tuple(shapes)) or self._cache.variant(plan, tuple(shapes))
+        sizes = tuple(shapes)
+        variant = plan.variants.get(sizes) or self._cache.variant(plan, sizes)
         return variant.run(feeds, call.to_host if to_numpy else call.to_device)
 
     def make_callable(
@@ -222,17 +229,15 @@ class Session:
         """
         fetch_key(self._require_open(fetches))
         parsed = parse_fetches(fetches, self.graph, self._names.find)
-        keys = [feeds] if isinstance(feeds, (Tensor, str)) else list(feeds)
-        fed, flag = parse_feed_keys(keys, self.graph, self._names)
+        fed, flag = parse_feed_keys(listed_keys(feeds), self.graph, self._names)
         if flag is not None:
             raise FeedError(
                 "the training flag is no argument of a callable", hint="pass training=True or False"
             )
         chosen = parsed.training if training is None else training_value(training)
         plan = self._cache.plan(signature_of(parsed, fed, chosen))
-        positions = {tensor: position for position, tensor in enumerate(fed)}
-        order = [positions[tensor] for tensor in plan.signature.feeds]
-        return make_step(self._cache, plan, parsed, order, self._device_type)
+        binding = Binding(self._cache, self.variables, plan, parsed, self._device_type)
+        return make_step(binding, list(fed))
 
     def _prepare(self, fetches: Any, feed_dict: Mapping[Any, Any] | None) -> _Call:
         """Find out, and remember, what fetches and feed keys mean."""
@@ -340,7 +345,7 @@ class Session:
         if feeds is None:
             fed: Iterable[Tensor] = needed_placeholders(signature_of(parsed, (), chosen).roots)
         else:
-            fed, _ = parse_feed_keys(feeds, self.graph, self._names)
+            fed, _ = parse_feed_keys(listed_keys(feeds), self.graph, self._names)
         return signature_of(parsed, fed, chosen)
 
     # Keeping the state
@@ -364,39 +369,3 @@ class Session:
         """
         self._require_open(None)
         checkpoint.restore(self.variables, folder)
-
-
-def _graph_or_current(graph: Graph | None) -> Graph:
-    if graph is None:
-        graph = peek_default_graph()
-        if graph is None:
-            raise SessionError(
-                "there is no graph to run: this thread has not built one (each thread has its own default graph)",
-                hint="pass the graph: gf.Session(graph), or build it in this thread first",
-                origin=provenance.capture(),
-            )
-    if not isinstance(graph, Graph):
-        raise SessionError(
-            f"{type(graph).__name__} is no graph",
-            hint="pass a gf.Graph as the first argument",
-            origin=provenance.capture(),
-        )
-    return graph
-
-
-def _checked_level(level: Any) -> str:
-    if level not in LEVELS:
-        raise SessionError(
-            f"there is no optimization level {level!r}", hint="use one of " + ", ".join(LEVELS)
-        )
-    return level
-
-
-def _checked_seed(seed: Any) -> int:
-    try:
-        value = operator.index(seed)
-    except TypeError:
-        value = -1
-    if not 0 <= value < 2**64:
-        raise SessionError(f"{seed!r} cannot be a seed", hint="use an integer from 0 to 2**64 - 1")
-    return value

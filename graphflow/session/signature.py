@@ -92,6 +92,19 @@ class NameIndex:
         )
 
 
+def listed_keys(feeds: Any) -> list[Any]:
+    """Feed keys as a list, from one or several.
+
+    Raises:
+        FeedError: if they are no list of tensors or names.
+    """
+    if isinstance(feeds, (Tensor, str)):
+        return [feeds]
+    if not isinstance(feeds, Iterable):
+        raise FeedError(f"the feeds are {feeds!r:.80}", hint="pass a list of tensors or names")
+    return list(feeds)
+
+
 def parse_feed_keys(keys: Iterable[Any], graph: Graph, names: NameIndex) -> tuple[dict[Tensor, Any], Any]:
     """The key of each fed tensor, and the key under which the training flag is fed (None if it is not).
 
@@ -141,8 +154,8 @@ def _feed_tensor(key: Any, graph: Graph, names: NameIndex) -> Tensor | None:
         )
     if key.graph is not graph:
         raise FeedError(
-            f"the feed {key.name} belongs to the graph {key.graph.name!r} (number {key.graph.uid}), but the session "
-            f"runs {graph.name!r} (number {graph.uid})",
+            f"the feed {key.name} belongs to the graph {key.graph.name!r} (number {key.graph.uid}), but the "
+            f"session runs {graph.name!r} (number {graph.uid})",
             hint="feed tensors of the session's own graph, or make a session for the other one",
             operands=describe([key]),
         )
@@ -155,7 +168,7 @@ def training_value(value: Any) -> bool:
     Raises:
         FeedError: if it is no boolean scalar.
     """
-    array = np.asarray(value)
-    if array.dtype != np.bool_ or array.ndim:
-        raise FeedError(f"the training flag is fed {value!r}", hint="feed True or False")
-    return bool(array)
+    is_array = getattr(value, "dtype", None) == np.bool_ and getattr(value, "ndim", None) == 0
+    if not isinstance(value, bool) and not is_array:
+        raise FeedError(f"the training flag is fed {value!r:.80}", hint="feed True or False")
+    return bool(value)

@@ -16,6 +16,7 @@ from graphflow.runtime.backend import Executable
 from graphflow.session.variables import Variables
 
 Finish = Callable[[Sequence[Any]], Any]
+Call = Callable[..., Sequence[Any]]
 Runner = Callable[[Sequence[Any], Finish], Any]
 
 
@@ -30,48 +31,42 @@ def make_runner(executable: Executable, variables: Variables, donate: bool) -> R
         BackendError: if the run failed and nothing has changed.
     """
     make = _make_update if executable.updated else _make_reader
-    return make(executable, variables, donate)
+    return make(executable, variables, bound_call(executable, variables, donate))
 
 
-def _make_update(executable: Executable, variables: Variables, donate: bool) -> Runner:
-    names = executable.updated
+def _make_update(executable: Executable, variables: Variables, call: Call) -> Runner:
+    names, acquire, release = executable.updated, variables.lock.acquire, variables.lock.release
     needed = (*names, *executable.kept)
-    gather, call = _gatherer(needed), flat_call(executable)
-    count, uses_key = executable.program.fetch_count, executable.uses_key
-    lock = variables.lock
+    gather, count = gatherer(needed), executable.program.fetch_count
 
     def run(feeds: Sequence[Any], finish: Finish) -> Any:
-        with lock:
-            arrays = variables.arrays
+        acquire()  # a `with` costs twice as much
+        try:
+            state = variables.arrays
             try:
-                if uses_key:
-                    outputs = call(*gather(arrays), *feeds, variables.key())
-                else:
-                    outputs = call(*gather(arrays), *feeds)
-                if not donate:
-                    wait_for(outputs)
+                outputs = call(*gather(state), *feeds)
             except BaseException as error:
-                _fail(error, variables, needed)
-            changed = arrays.copy()
+                fail(error, variables, needed)
+            changed = state.copy()
             changed.update(zip(names, outputs[count:]))
             variables.arrays = changed
             variables.step += 1
+        finally:
+            release()
         try:
             return finish(outputs)
         except BaseException as error:
-            _fail_late(error, variables, names, outputs[count:])
+            fail_late(error, variables, names, outputs[count:])
 
     return run
 
 
-def _make_reader(executable: Executable, variables: Variables, donate: bool) -> Runner:
+def _make_reader(executable: Executable, variables: Variables, call: Call) -> Runner:
     names = executable.kept
-    gather, call, uses_key = _gatherer(names), flat_call(executable), executable.uses_key
+    gather = gatherer(names)
 
     def run(feeds: Sequence[Any], finish: Finish) -> Any:
         try:
-            if uses_key:
-                return finish(call(*gather(variables.arrays), *feeds, variables.key()))
             return finish(call(*gather(variables.arrays), *feeds))
         except Exception:
             return again(feeds, finish)
@@ -79,15 +74,39 @@ def _make_reader(executable: Executable, variables: Variables, donate: bool) -> 
     def again(feeds: Sequence[Any], finish: Finish) -> Any:
         with variables.lock:
             try:
-                key = [variables.key()] if uses_key else []
-                return finish(call(*gather(variables.arrays), *feeds, *key))
+                return finish(call(*gather(variables.arrays), *feeds))
             except BaseException as error:
-                _fail(error, variables, names)
+                fail(error, variables, names)
 
     return run
 
 
-def _gatherer(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+def bound_call(executable: Executable, variables: Variables, donate: bool) -> Call:
+    """The executable as a function of one flat list of arguments: updated, kept, feeds.
+
+    It adds the session's key where random operators need it. An update that must not lose the old
+    values returns only when the new ones are computed.
+    """
+    call = _flat_call(executable)
+    if executable.uses_key:
+        call = _with_key(call, variables)
+    return _waiting(call) if executable.updated and not donate else call
+
+
+def _with_key(call: Call, variables: Variables) -> Call:
+    return lambda *arguments: call(*arguments, variables.key())
+
+
+def _waiting(call: Call) -> Call:
+    def waiting(*arguments: Any) -> Sequence[Any]:
+        outputs = call(*arguments)
+        wait_for(outputs)
+        return outputs
+
+    return waiting
+
+
+def gatherer(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
     """A function from the state to the values of the named variables; it fails where one is gone."""
     if len(names) > 1:
         return itemgetter(*names)
@@ -102,7 +121,7 @@ def _nothing(arrays: Mapping[str, Any]) -> Sequence[Any]:
     return ()
 
 
-def flat_call(executable: Executable) -> Callable[..., Sequence[Any]]:
+def _flat_call(executable: Executable) -> Call:
     """The executable as a function of one flat list: updated, kept, feeds, and the key if it uses one.
 
     An executable may offer that itself, as `flat`, to save the time of splitting and joining lists.
@@ -122,7 +141,7 @@ def flat_call(executable: Executable) -> Callable[..., Sequence[Any]]:
     return call
 
 
-def _fail(error: BaseException, variables: Variables, names: Sequence[str]) -> NoReturn:
+def fail(error: BaseException, variables: Variables, names: Sequence[str]) -> NoReturn:
     """Raise what a failed run means for the session; the lock is held."""
     variables.require_intact(names)
     lost = variables.note_losses(names, f"{type(error).__name__}: {error}")
@@ -136,7 +155,7 @@ def _fail(error: BaseException, variables: Variables, names: Sequence[str]) -> N
     ) from error
 
 
-def _fail_late(
+def fail_late(
     error: BaseException, variables: Variables, names: Sequence[str], new: Sequence[Any]
 ) -> NoReturn:
     """Raise what it means that results cannot be had though the run had begun well.

@@ -66,7 +66,7 @@ class Variables(Mapping[Any, np.ndarray]):
             return self._backend.get(self.arrays[name])
 
     def __setitem__(self, key: Tensor | str, value: Any) -> None:
-        self.update({key: value})
+        self._set([(key, value)])
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._graph.variables))
@@ -91,8 +91,15 @@ class Variables(Mapping[Any, np.ndarray]):
         Raises:
             SessionError: for an unknown variable; FeedError: for a value of another shape or dtype.
         """
+        if not isinstance(values, Mapping):
+            raise SessionError(
+                f"the values are {values!r:.80}", hint="pass a dict from variables or names to arrays"
+            )
+        self._set(values.items())
+
+    def _set(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         placed = {}
-        for key, value in values.items():
+        for key, value in pairs:
             tensor = self._find(key)
             placed[tensor.node.name] = self._backend.put(checked_value(tensor, value))
         with self.lock:
@@ -214,7 +221,8 @@ def checked_value(tensor: Tensor, value: Any) -> np.ndarray:
     array = to_array(value, tensor)
     if array.shape != tensor.shape:
         raise FeedError(
-            f"the variable {tensor.node.name!r} has shape {list(tensor.shape)}, the value {list(array.shape)}",
+            f"the variable {tensor.node.name!r} has shape {list(tensor.shape)}, "
+            f"the value {list(array.shape)}",
             hint=f"give it an array of shape {list(tensor.shape)}",
             operands=describe([tensor]),
             origin=tensor.node.origin,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graphflow.errors import GraphError
 from graphflow.ir import provenance
@@ -54,7 +55,7 @@ class ExponentialMovingAverage:
         >>> gf.group(train, gf.train.ExponentialMovingAverage(0.99).update([w]))
         <update 'group' of w, sgd/step, average/w, average/started>
         """
-        listed = [variables] if isinstance(variables, Tensor) else list(variables)
+        listed: list[Any] = list(variables) if isinstance(variables, (list, tuple)) else [variables]
         self._check(listed)
         graph = listed[0].graph
         b = Builder(graph, provenance.capture())
@@ -76,7 +77,7 @@ class ExponentialMovingAverage:
         Raises:
             GraphError: if `update` has not been given it.
         """
-        if target not in self._shadows:
+        if not isinstance(target, Tensor) or target not in self._shadows:
             raise GraphError(
                 f"{getattr(target, 'name', target)} is not averaged",
                 hint="pass it to update([...]) first",
@@ -93,9 +94,10 @@ class ExponentialMovingAverage:
         for target in targets:
             is_variable = isinstance(target, Tensor) and target.node.op.name == "variable"
             if not is_variable or not target.dtype.is_differentiable or target in seen:
+                known = is_variable and target in seen
                 raise GraphError(
                     f"{getattr(target, 'name', target)} cannot be averaged: it is "
-                    + ("averaged already" if target in seen else "no floating-point variable"),
+                    + ("averaged already" if known else "no floating-point variable"),
                     hint="pass each floating-point variable once",
                     operands=describe([target] if isinstance(target, Tensor) else []),
                     origin=provenance.capture(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graphflow.errors import ShapeError
 from graphflow.ir import provenance
@@ -24,9 +25,9 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     >>> gf.train.global_norm([gf.constant([3.0]), gf.constant([4.0])]).type
     float32[]
     """
-    if not tensors or any(tensor is None for tensor in tensors):
+    if not isinstance(tensors, (list, tuple)) or not tensors or not all(map(_is_tensor, tensors)):
         raise ShapeError(
-            "the norm of no tensors, or of None, is asked for",
+            f"the norm of no tensors, or of other things than tensors, is asked for: {tensors!r:.80}",
             hint="pass at least one gradient, and drop the Nones of unconnected='none'",
             origin=provenance.capture(),
         )
@@ -38,6 +39,10 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
         total = part if total is None else b.add(total, part)
     root: Tensor = b.sqrt(total)
     return root
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 def clip_by_global_norm(tensors: Sequence[Tensor], norm: float) -> tuple[list[Tensor], Tensor]:
@@ -57,8 +62,8 @@ def clip_by_global_norm(tensors: Sequence[Tensor], norm: float) -> tuple[list[Te
     (float32[2], float32[])
     """
     limit = settings.number("the norm", norm, 0, open_ends="low")
-    b = builder_for(tensors)
     total = global_norm(tensors)
+    b = builder_for(tensors)
     scale = b.divide(limit, b.maximum(total, limit))
     return [_scaled(b, tensor, scale) for tensor in tensors], total
 

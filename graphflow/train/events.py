@@ -15,7 +15,9 @@ import numpy as np
 from graphflow.errors import AttributeValueError, DTypeError, FileFormatError, GraphFlowError
 from graphflow.ir import provenance
 from graphflow.ir.graph import Graph
+from graphflow.session.arguments import checked_path
 from graphflow.train import event_encoding as encoding
+from graphflow.train import settings
 from graphflow.train.event_graph import graph_def
 
 _serial = itertools.count()
@@ -41,8 +43,8 @@ class SummaryWriter:
     """
 
     def __init__(self, logdir: str | os.PathLike[str], flush_seconds: float = 10.0) -> None:
-        self.logdir = os.fspath(logdir)
-        self.flush_seconds = flush_seconds
+        self.logdir = str(checked_path(logdir))
+        self.flush_seconds = settings.number("flush_seconds", flush_seconds, 0)
         self._lock = threading.Lock()
         self._flushed = time.monotonic()
         name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{next(_serial)}"

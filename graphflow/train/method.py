@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from graphflow.autodiff.reverse import gradients
+from graphflow.autodiff.reverse import gradients, listed
 from graphflow.errors import DTypeError, GradientError, GraphError, ShapeError
 from graphflow.ir import provenance
 from graphflow.ir.builder import Builder
 from graphflow.ir.dtypes import DType, int32
-from graphflow.ir.graph import Graph, describe, scoped
+from graphflow.ir.graph import Graph, checked_name, describe, scoped
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.traversal import ancestors
 from graphflow.ir.types import Shape
@@ -41,7 +41,7 @@ class Minimizer(ABC):
     default_name = "minimizer"
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name or self.default_name
+        self.name = self.default_name if name is None else checked_name(name, "training method")
 
     @abstractmethod
     def changes(self, b: Builder, slopes: Sequence[Tensor], targets: Sequence[Tensor]) -> list[Change]:
@@ -77,7 +77,7 @@ class Minimizer(ABC):
             ]
             slopes = gradients(loss, targets, unconnected="none")
         else:
-            targets = [variables] if isinstance(variables, Tensor) else list(variables)
+            targets = listed(variables, "variables")
             slopes = gradients(loss, targets, unconnected="raise")
         if all(slope is None for slope in slopes):
             raise GradientError(
@@ -104,6 +104,11 @@ class Minimizer(ABC):
         >>> gf.train.SGD(0.1).apply([(gf.clip(slope, -1, 1), w)])
         <update 'sgd' of w, sgd/step>
         """
+        if not isinstance(pairs, (list, tuple)) or not all(map(_is_pair, pairs)):
+            raise GradientError(
+                f"{pairs!r:.80} are no (gradient, variable) pairs",
+                hint="pass list(zip(gf.gradients(loss, variables), variables))",
+            )
         kept = [(slope, target) for slope, target in pairs if slope is not None]
         _check_targets([target for _, target in kept])
         graph = kept[0][1].graph
@@ -236,6 +241,10 @@ def _check_targets(targets: Sequence[Any]) -> None:
             hint="pass (gradient, variable) pairs",
             origin=provenance.capture(),
         )
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, (list, tuple)) and len(pair) == 2
 
 
 def _unique_scope(graph: Graph, name: str) -> str:

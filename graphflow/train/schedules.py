@@ -130,6 +130,10 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     float32[]
     """
     places = settings.rising("the boundaries", boundaries)
+    if not isinstance(schedules, (list, tuple)) or not all(map(callable, schedules)):
+        raise AttributeValueError(
+            f"{schedules!r:.80} are no schedules", hint="pass a list of what gf.train.schedules gives"
+        )
     if not schedules or len(places) != len(schedules) - 1:
         raise AttributeValueError(
             f"{len(schedules)} schedules and {len(places)} boundaries do not fit together",

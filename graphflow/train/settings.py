@@ -55,6 +55,8 @@ def whole(what: str, value: Any, low: int = 1) -> int:
 
 def rising(what: str, values: Sequence[Any]) -> list[int]:
     """The values as a list of whole numbers, if none is smaller than the one before."""
+    if not isinstance(values, (list, tuple)):
+        raise AttributeValueError(f"{what} are {values!r:.80}", hint="pass a list of whole numbers")
     listed = [whole(what, value, 0) for value in values]
     if listed != sorted(listed):
         raise AttributeValueError(

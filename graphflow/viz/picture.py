@@ -98,7 +98,7 @@ def picture(
     folded = folded_constants(selection.nodes, selection.badges)
     drawn = [node for node in selection.nodes if node not in folded]
     groups = collapse(drawn, budget) if drawn else []
-    marked = {_name_of(one) for one in ([highlight] if isinstance(highlight, str) else highlight)}
+    marked = {_name_of(one) for one in highlighted(highlight)}
     boxes = [_box(group, selection.badges, marked) for group in groups]
     edges = _edges(groups)
     rows, backward = rank(len(boxes), list(edges))
@@ -144,6 +144,12 @@ def tail(path: str, limit: int = _LONGEST_LINE) -> str:
     while len(shown) > limit and "/" in shown.removeprefix("…/"):
         shown = "…/" + shown.removeprefix("…/").partition("/")[2]
     return clean(shown, limit)
+
+
+def highlighted(highlight: Any) -> tuple[Any, ...]:
+    """What to outline, one by one, from one or several."""
+    single = isinstance(highlight, str) or not isinstance(highlight, Iterable)
+    return (highlight,) if single else tuple(highlight)
 
 
 def _name_of(one: Any) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from graphflow.errors import BackendError, FileFormatError, GraphFlowError
+from graphflow.session.arguments import checked_path
 from graphflow.viz.dot import dot_of
-from graphflow.viz.picture import BUDGET, Picture, picture
+from graphflow.viz.picture import BUDGET, Picture, highlighted, picture
 from graphflow.viz.select import select
 from graphflow.viz.svg import to_svg
 
@@ -73,14 +74,14 @@ def render(
     >>> render(gf.exp(gf.constant(1.0)), folder + "/g.svg").name
     'g.svg'
     """
-    target = Path(path)
+    target = checked_path(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
         raise FileFormatError(
             f"{target.name!r} does not end in a format that can be drawn",
             hint="use " + ", ".join(f".{one}" for one in _FORMATS),
         )
-    _write(target, _drawn(source, kind, budget, title, tuple(_listed(highlight)), timeout))
+    _write(target, _drawn(source, kind, budget, title, highlighted(highlight), timeout))
     return target
 
 
@@ -102,7 +103,7 @@ def before_after(
     >>> before_after(gf.exp(x), gf.tanh(x), tempfile.mkdtemp() + "/both.svg").suffix
     '.svg'
     """
-    target = Path(path)
+    target = checked_path(path)
     if target.suffix.lower() != ".svg":
         raise FileFormatError(
             f"{target.name!r} is no .svg file", hint="draw the two graphs by render() instead"
@@ -116,12 +117,6 @@ def before_after(
         )
     _write(target, _side_by_side(*drawn).encode("utf-8"))
     return target
-
-
-def _listed(highlight: Any) -> list[Any]:
-    return (
-        [highlight] if isinstance(highlight, str) or not isinstance(highlight, Iterable) else list(highlight)
-    )
 
 
 def _drawn(

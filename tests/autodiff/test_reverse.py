@@ -273,10 +273,10 @@ class TestSymbolicSizes:
 
     def test_a_bias_is_summed_over_the_unknown_batch(self):
         x, bias = gf.placeholder("x", ("batch", 1)), gf.placeholder("bias", (1,))
-        [slope] = gradients(x + bias, bias)
+        [slope] = gradients(x * bias, bias)
         assert slope.type is bias.type
         with gf.Session(backend="numpy") as sess:
-            np.testing.assert_array_equal(sess.run(slope, {x: np.ones((5, 1)), bias: [0.0]}), [5.0])
+            np.testing.assert_array_equal(sess.run(slope, {x: np.ones((5, 1))}), [5.0])
 
     def test_sizes_found_equal_while_building(self):
         x, y = gf.placeholder("x", ("n",)), gf.placeholder("y", ("m",))

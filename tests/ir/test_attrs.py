@@ -14,9 +14,11 @@ from graphflow.ir.dtypes import float32
 from graphflow.ops import initializers
 
 DIFFERENT = [
-    None, True, 1, 1.0, -0.0, 0.0, 0, False, 1j, complex(1, -0.0), "1", "n", Dim("n"), float32, (), (1,), (1.0,), ((1,),),
-    np.float32(1).reshape(()), np.array([1.0]), np.array([0.0]), np.array([-0.0]), np.array([1], np.int8), np.array([[1.0]]),
-    initializers.zeros(), initializers.constant(0.0), initializers.constant(-0.0), initializers.constant(0),
+    None, True, 1, 1.0, -0.0, 0.0, 0, False, 1j, complex(1, -0.0), "1", "n", Dim("n"), Dim("n", 1, 9),
+    float32, (), (1,), (1.0,), ((1,),),
+    np.array(1, np.float32), np.array([1.0]), np.array([0.0]), np.array([-0.0]),
+    np.array([1], np.int8), np.array([[1.0]]), initializers.zeros(), initializers.constant(0.0),
+    initializers.constant(-0.0), initializers.constant(0),
 ]  # fmt: skip
 
 
@@ -46,8 +48,15 @@ def test_large_arrays_are_told_apart_in_one_bit() -> None:
 def test_attributes_are_frozen() -> None:
     attrs = Attrs(axis=1)
     assert attrs.axis == 1
-    for change in (lambda: attrs.update(axis=2), lambda: attrs.pop("axis"), lambda: attrs.__setitem__("axis", 2),
-                   lambda: attrs.clear(), lambda: attrs.setdefault("b", 1), lambda: attrs.__delitem__("axis")):  # fmt: skip
+    changes = [
+        lambda: attrs.update(axis=2),
+        lambda: attrs.pop("axis"),
+        lambda: attrs.__setitem__("axis", 2),
+        lambda: attrs.clear(),
+        lambda: attrs.setdefault("b", 1),
+        lambda: attrs.__delitem__("axis"),
+    ]
+    for change in changes:
         with pytest.raises(TypeError, match="frozen"):
             change()
     with pytest.raises(AttributeError, match="there are axis"):

@@ -131,7 +131,12 @@ def test_what_cannot_be_a_size() -> None:
 
 def test_solving() -> None:
     assert solve(A, 5) == ("a", 5) and solve(3 * A + 2, 14) == ("a", 4)
-    assert solve(2 * A, 5) is None and solve(A + B, 5) is None and solve(A // 2, 3) is None and solve(4, 4) is None
+    assert (
+        solve(2 * A, 5) is None
+        and solve(A + B, 5) is None
+        and solve(A // 2, 3) is None
+        and solve(4, 4) is None
+    )
 
 
 def test_unify() -> None:

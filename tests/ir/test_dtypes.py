@@ -43,7 +43,11 @@ def test_promotion_loses_no_value_of_an_integer_but_in_64_bits() -> None:
 
 def test_bfloat16() -> None:
     b = dtypes.bfloat16
-    assert b.numpy == np.dtype(ml_dtypes.bfloat16) and as_dtype(ml_dtypes.bfloat16) is b and as_dtype("bfloat16") is b
+    assert (
+        b.numpy == np.dtype(ml_dtypes.bfloat16)
+        and as_dtype(ml_dtypes.bfloat16) is b
+        and as_dtype("bfloat16") is b
+    )
     assert promote(b, dtypes.float16) is dtypes.float32 and promote(b, dtypes.int8) is b
     assert promote(b, dtypes.int32) is dtypes.float64 and promote(b, dtypes.bool_) is b
 
@@ -57,13 +61,22 @@ def test_python_scalars_are_weak() -> None:
     assert scalar_dtype(2, None) is dtypes.int32 and scalar_dtype(2.0, None) is dtypes.float32
     assert scalar_dtype(True, None) is dtypes.bool_ and scalar_dtype(1j, None) is dtypes.complex64
     assert scalar_dtype(2, dtypes.uint8) is dtypes.uint8 and scalar_dtype(2, dtypes.float16) is dtypes.float16
-    assert scalar_dtype(2.0, dtypes.int64) is dtypes.float32 and scalar_dtype(1j, dtypes.float64) is dtypes.complex64
+    assert (
+        scalar_dtype(2.0, dtypes.int64) is dtypes.float32
+        and scalar_dtype(1j, dtypes.float64) is dtypes.complex64
+    )
     assert scalar_dtype(enum.IntEnum("E", "one").one, None) is dtypes.int32
 
 
 def test_as_dtype() -> None:
     for dtype in DTYPES:
-        assert as_dtype(dtype) is as_dtype(dtype.name) is as_dtype(dtype.numpy) is as_dtype(dtype.numpy.type) is dtype
+        assert (
+            as_dtype(dtype)
+            is as_dtype(dtype.name)
+            is as_dtype(dtype.numpy)
+            is as_dtype(dtype.numpy.type)
+            is dtype
+        )
         assert pickle.loads(pickle.dumps(dtype)) is dtype
         assert dtype.itemsize == dtype.numpy.itemsize
     assert as_dtype(int) is dtypes.int32 and as_dtype(float) is dtypes.float32
@@ -71,7 +84,9 @@ def test_as_dtype() -> None:
     assert as_dtype(">f4") is dtypes.float32
 
 
-@pytest.mark.parametrize("value", ["float31", "", ",", "O", "S3", "datetime64[s]", object, "a b", np.longdouble, 3, [1]])
+@pytest.mark.parametrize(
+    "value", ["float31", "", ",", "O", "S3", "datetime64[s]", object, "a b", np.longdouble, 3, [1]]
+)
 def test_what_is_no_dtype(value) -> None:
     with pytest.raises(DTypeError, match="not an element type"):
         as_dtype(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -136,7 +138,7 @@ BAD_LINES = {
     "%v: float32[2] = variable(initializer=init.uniform(low=1.0, high=0.0), trainable=true)": "low <= high",
     "%v: float32[2] = variable(initializer=init.uniform(gain=1.0), trainable=true)": "cannot be made",
     "%v: float32[2] = variable(initializer=os.system(), trainable=true)": "no records 'os'",
-    "%v: float32[2] = variable(initializer=init.value(array=float32[3]{0.0, 0.0, 0.0}), trainable=true)": "shape [3]",
+    "%v: int8[2] = variable(initializer=init.value(array=int8[3]{0, 0, 0}), trainable=true)": "shape [3]",
     "%v: int8[2] = variable(initializer=init.glorot_uniform(gain=1.0), trainable=true)": "dtype int8",
     "%c: float32[] = constant(value=float32[]{})": "has 1 elements, but there are 0",
     "%c: float32[] = constant(value=float32[1]{1.0})": "recorded as float32[]",
@@ -156,7 +158,7 @@ BAD_LINES = {
     "%c: float32[] = constant(value=" + "1" * 5000 + ")": "too many digits",
     "%c: float32[] = constant(value=graph {": "not part of text form 1",
     "%c: float32[] = constant(value=1, value=2)": "given twice",
-    '%"": float32[] = constant(value=float32[]{1.0})': "has no name",
+    '%"": float32[] = constant(value=float32[]{1.0})': "cannot name a node",
     "symbol n in 5..2": "cannot lie between",
     "symbol": "name of a symbol",
     "symbol " + "n" * 300: "name of a symbol",
@@ -180,12 +182,15 @@ def test_what_is_wrong_only_beside_other_lines() -> None:
     assert "recorded as float32[3]" in refused(graph_text(X, "%y: float32[3] = add(%x, %x)"))
     assert "1 inputs" in refused(graph_text(X, "%y: float32[2] = add(%x)"))
     assert "no output 1" in refused(graph_text(X, y, "outputs %y:1"))
-    assert "dtypes float32, int8" in refused(graph_text(X, "%i: int8[2] = placeholder()", y.replace("%x)", "%i)")))
+    assert "dtypes float32, int8" in refused(
+        graph_text(X, "%i: int8[2] = placeholder()", y.replace("%x)", "%i)"))
+    )
     assert "statistic" in refused(graph_text(X, y, "statistics %x -> %y"))
     assert "no node 'y' above" in refused(graph_text(X, "%z: float32[2] = add(%x, %y)", y))
     with pytest.raises(ParseError, match="should be float32"):
         parse_graph(
-            graph_text('%c: float32[100] = constant(value=float32[100]@weights["c"])'), {"c": np.zeros(100, np.int8)}
+            graph_text('%c: float32[100] = constant(value=float32[100]@weights["c"])'),
+            {"c": np.zeros(100, np.int8)},
         )
     with pytest.raises(ParseError, match="not bytes"):
         parse_graph(b"graphflow-text 1")  # type: ignore[arg-type]
@@ -214,15 +219,21 @@ def test_long_and_deep_texts_take_linear_time() -> None:
         refused(graph_text(f"%x: float32[{body}"))
 
 
+def test_the_example_of_the_manual_is_what_is_printed() -> None:
+    manual = Path(__file__).parents[2] / "docs" / "text-form.md"
+    shown = manual.read_text("utf-8").split("```\n")[1]
+    assert print_graph(parse_graph(shown)) == shown
+
+
 def test_every_token_is_read_once() -> None:
     line = Line("  %a: (float32[n], int8[]) = f(x=-0x1.8p-3, y='nan' % 2) # end", 1)
     kinds = []
     while line.kind != "end":
         kinds.append(line.kind)
         line.advance()
-    assert kinds == (
-        ["node", "sign", "sign", "word", "sign", "word", "sign", "sign", "word", "sign", "sign", "sign", "sign"]
-        + ["word", "sign", "word", "sign", "sign", "float", "sign", "word", "sign", "symbol", "sign", "int", "sign"]
+    assert " ".join(kinds) == (
+        "node sign sign word sign word sign sign word sign sign sign sign "
+        "word sign word sign sign float sign word sign symbol sign int sign"
     )
 
 
@@ -232,11 +243,11 @@ def test_every_token_is_read_once() -> None:
 def sample_graph() -> Graph:
     with Graph("sample") as g:
         x = placeholder("x", (Dim("batch", 1, 64), (Dim("h") + 1) // 2))
-        y = placeholder("y/odd name".replace(" ", "-"), ("n", "m"))
+        y = placeholder("y/odd-name", ("n", "m"))
         w = variable("w", (2, 3))
         v = variable("v", initializer=np.array([0.5, np.nan]))
         with name_scope("scope"):
-            z = registry["add"](x, y, name="strange name")
+            z = registry["add"](x, y, name='strange"name')
             registry["multiply"](w, constant([1.0, 2.0, 3.0]))
         c = constant(np.arange(80), name="big")
         constant(np.array([1 + 2j]))
@@ -250,9 +261,12 @@ def sample_graph() -> Graph:
 
 ARRAYS: dict[str, np.ndarray] = {}
 TEXT = print_graph(sample_graph(), ARRAYS)
-PIECES = ["", " ", "\n", "0", "-", "-1", "(", ")", "[", "]", "{", "}", ",", "%", "%x", ":", "=", '"', "'", "\\", "nan"]
-PIECES += ["inf", "99999999999999999999", "0x1p+9999", "max(", "//", "None", "true", "float32", "int8[2]", "symbol "]
-PIECES += ["init.", "@", "@weights[", "..", "graph", "\x00", "\ud800", "é", "add", "batch", "e", ".", "#", "via ", "*"]
+PIECES = [
+    "", " ", "\n", "0", "-", "-1", "(", ")", "[", "]", "{", "}", ",", "%", "%x", ":", "=", '"', "'", "\\",
+    "nan", "inf", "99999999999999999999", "0x1p+9999", "max(", "//", "None", "true", "float32", "int8[2]",
+    "symbol ", "init.", "@", "@weights[", "..", "graph", "\x00", "\ud800", "é", "add", "batch", "e",
+    ".", "#", "via ", "*",
+]  # fmt: skip
 
 
 def check(text: str) -> None:
@@ -274,7 +288,9 @@ def test_the_sample_itself_is_valid() -> None:
     assert print_graph(parse_graph(TEXT, ARRAYS), arrays) == TEXT and arrays.keys() == ARRAYS.keys()
 
 
-@given(st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 30), st.sampled_from(PIECES)), max_size=4))
+@given(
+    st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 30), st.sampled_from(PIECES)), max_size=4)
+)
 def test_mutated_texts_are_refused_or_valid(edits: list[tuple[int, int, str]]) -> None:
     text = TEXT
     for place, length, piece in edits:
@@ -294,7 +310,21 @@ def test_swapped_values_are_refused_or_valid(rng: np.random.Generator) -> None:
     from graphflow.ir.builder import Builder
     from tests.samples import all_samples
 
-    values = ["None", "true", "-1", "7", "0x1p-1", "nan", '"s"', "[]", "[0]", "[0, 0]", "[[1, 2]]", "float32", "n"]
+    values = [
+        "None",
+        "true",
+        "-1",
+        "7",
+        "0x1p-1",
+        "nan",
+        '"s"',
+        "[]",
+        "[0]",
+        "[0, 0]",
+        "[[1, 2]]",
+        "int8",
+        "n",
+    ]
     for name, samples in sorted(all_samples().items()):
         with Graph() as g:
             inputs = [placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(samples[0].inputs)]
@@ -309,6 +339,6 @@ def test_swapped_values_are_refused_or_valid(rng: np.random.Generator) -> None:
 
 
 @given(st.text(max_size=60))
-@example("graphflow-text 1\ngraph \"g\" {\n}\n")
+@example('graphflow-text 1\ngraph "g" {\n}\n')
 def test_any_text_is_refused_or_valid(text: str) -> None:
     check(text)

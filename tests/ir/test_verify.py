@@ -80,7 +80,8 @@ def _cycle(g: Graph) -> None:
 
 BREAKAGES: dict[str, tuple[Callable[[Graph], object], str]] = {
     "name taken": (lambda g: setattr(_node(g, "y"), "name", "x"), "another node has"),
-    "no name": (lambda g: setattr(_node(g, "y"), "name", ""), "has no name"),
+    "no name": (lambda g: setattr(_node(g, "y"), "name", ""), "cannot name a node"),
+    "colon in a name": (lambda g: setattr(_node(g, "y"), "name", "y:0"), "'y:0' cannot name a node"),
     "operator": (lambda g: setattr(_node(g, "y"), "op", _unregistered()), "not registered"),
     "arity": (lambda g: setattr(_node(g, "y"), "inputs", _node(g, "y").inputs[:1]), "1 inputs"),
     "foreign input": (
@@ -103,25 +104,40 @@ BREAKAGES: dict[str, tuple[Callable[[Graph], object], str]] = {
     "wrong attribute": (lambda g: _set_attr(g, "z", axis=(7,)), "axis 7"),
     "nonsense attribute": (lambda g: _set_attr(g, "z", axis="one"), "axis"),
     "wrong initializer": (lambda g: _set_attr(g, "w", initializer=None), "cannot have"),
-    "wrong dtype": (lambda g: _set_type(g, "y", TensorType(float64, (Dim("n"), 3))), "recorded as float64[n, 3]"),
+    "wrong dtype": (
+        lambda g: _set_type(g, "y", TensorType(float64, (Dim("n"), 3))),
+        "recorded as float64[n, 3]",
+    ),
     "wrong size": (lambda g: _set_type(g, "z", TensorType(float32, (4,))), "inference gives float32[n]"),
     "wrong rank": (lambda g: _set_type(g, "z", TensorType(float32, ())), "recorded as float32[]"),
     "mixed dtypes": (lambda g: _set_type(g, "w", TensorType(float64, (3,))), "float64"),
     "other bounds": (lambda g: g.nodes.append(_bounded(g)), "between 1 and 5, but elsewhere"),
     "placeholder not listed": (lambda g: g.placeholders.clear(), "not in the graph's table of placeholders"),
     "variable not listed": (lambda g: g.variables.clear(), "not in the graph's table of variables"),
-    "listed wrongly": (lambda g: g.variables.update(x=_node(g, "x").outputs[0]), "listed as the variable 'x'"),
-    "listed under another name": (lambda g: g.variables.update(v=_node(g, "w").outputs[0]), "listed as the variable 'v'"),
+    "listed wrongly": (
+        lambda g: g.variables.update(x=_node(g, "x").outputs[0]),
+        "listed as the variable 'x'",
+    ),
+    "listed under another name": (
+        lambda g: g.variables.update(v=_node(g, "w").outputs[0]),
+        "listed as the variable 'v'",
+    ),
     "built-in": (lambda g: g.builtins.update(session_key=_node(g, "x").outputs[0]), "built-in 'session_key'"),
     "foreign output": (lambda g: g.outputs.append(_foreign()), "'foreign:0' as an output"),
     "output no tensor": (lambda g: g.outputs.append(3), "lists 3 as an output"),
-    "foreign statistic": (lambda g: g.statistics.append((_foreign(), _node(g, "assign_w"))), "use of a statistic"),
+    "foreign statistic": (
+        lambda g: g.statistics.append((_foreign(), _node(g, "assign_w"))),
+        "use of a statistic",
+    ),
     "statistic no assignment": (
         lambda g: g.statistics.append((_node(g, "y").outputs[0], _node(g, "y"))),
         "statistic's assignment",
     ),
-    "constraint": (lambda g: g.constraints.append((1, "n", _node(g, "y"))), "constraint on 'n', which is no size"),
-}  # fmt: skip
+    "constraint": (
+        lambda g: g.constraints.append((1, "n", _node(g, "y"))),
+        "constraint on 'n', which is no size",
+    ),
+}
 
 
 def _bounded(g: Graph):

@@ -64,7 +64,8 @@ def cotangents(one: Call, weights: Sequence[np.ndarray | None]) -> list[np.ndarr
             None if weight is None else placeholder(f"g{i}", weight.shape, weight.dtype)
             for i, weight in enumerate(weights)
         ]
-    made: Sequence[Tensor | None] = node.op.vjp(Builder(node.graph), node, *given)  # type: ignore[misc,operator]
+    parts = node.op.vjp(Builder(node.graph), node, *given)  # type: ignore[misc,operator]
+    made: Sequence[Tensor | None] = [part() if callable(part) else part for part in parts]
     feeds: dict[Tensor, Any] = dict(zip(node.inputs, one.arrays))
     feeds |= {tensor: weight for tensor, weight in zip(given, weights) if tensor is not None}
     feeds |= {tensor: array for tensor, array in zip(node.outputs, one.outputs())}

@@ -61,7 +61,9 @@ def test_operands_of_commutative_operators_have_no_order() -> None:
 
 
 def test_bits_tell_constants_apart() -> None:
-    rewriter, *_ = opened("-> (constant(0.0), constant(-0.0), constant(0), constant(0.0, 'float64'), constant(0.0))")
+    rewriter, *_ = opened(
+        "-> (constant(0.0), constant(-0.0), constant(0), constant(0.0, 'float64'), constant(0.0))"
+    )
     assert rewriter.size == 4
 
 

@@ -217,7 +217,7 @@ def test_the_compilation_cache_holds_what_a_session_compiles_and_nothing_else(tm
 
 def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match="compilation cache .* cannot be used"):
+    with pytest.raises(BackendError, match=r"compilation cache .* cannot be used"):
         compiled(extract([gf.constant(1.0)]), cache_dir=str(tmp_path / "file" / "cache"))
 
 

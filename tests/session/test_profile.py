@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def test_every_node_has_a_row(backend: str, tmp_path: Path) -> None:
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert [event["name"] for event in events] == [row.name for row in profile.rows]
     assert all(event["ph"] == "X" and event["dur"] > 0 for event in events)
-    for before, after in zip(events, events[1:]):
+    for before, after in itertools.pairwise(events):
         assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
 
 
@@ -54,7 +55,7 @@ def test_the_failing_node_is_named() -> None:
     with gf.Session(backend="numpy") as sess:
         definition.reference = broken
         try:
-            with pytest.raises(BackendError, match="culprit.*no memory left"):
+            with pytest.raises(BackendError, match=r"culprit.*no memory left"):
                 sess.profile(y, {x: [1.0, 2.0]})
         finally:
             definition.reference = original

@@ -23,10 +23,11 @@ class LiveTensor:
     made_at: str
     last_read_at: str
 
-    def __str__(self) -> str:
-        places = [f"made at {self.made_at}"] if self.made_at else []
-        places += [f"last read at {self.last_read_at}"] if self.last_read_at else []
-        return f"{self.name} {show_bytes(self.bytes)}" + (f" ({', '.join(places)})" if places else "")
+    @property
+    def places(self) -> str:
+        """The two lines in words; "" where they are not known."""
+        known = [("made at", self.made_at), ("last read at", self.last_read_at)]
+        return ", ".join(f"{what} {line}" for what, line in known if line)
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,24 @@ class MemoryReport:
             f"outputs {show_bytes(plan.output_bytes)}   in all {show_bytes(plan.total_bytes)}   "
             f"{len(plan.in_place)} results in place",
         ]
-        if self.live:
-            place = f" ({self.peak_at})" if self.peak_at else ""
-            more = len(self.live) - _SHOWN_AT_PEAK
-            rest = sum(one.bytes for one in self.live[_SHOWN_AT_PEAK:])
-            shown = [str(one) for one in self.live[:_SHOWN_AT_PEAK]]
-            shown += [f"{more} more with {show_bytes(rest)}"] if more > 0 else []
-            lines.append(f"peak at {self.peak_node}{place}: " + ", ".join(shown))
+        lines += self._peak_lines()
         if self.backend_bytes:
             numbers = "   ".join(f"{kind} {show_bytes(size)}" for kind, size in self.backend_bytes.items())
             lines.append(f"{self.backend or 'the backend'} says: {numbers}")
         return "\n".join(lines)
+
+    def _peak_lines(self) -> list[str]:
+        """The instant of the peak, and a row for each of the largest values that are live there."""
+        if not self.live:
+            return []
+        place = f" ({self.peak_at})" if self.peak_at else ""
+        rows = [(one.name, show_bytes(one.bytes), one.places) for one in self.live[:_SHOWN_AT_PEAK]]
+        rest = self.live[_SHOWN_AT_PEAK:]
+        if rest:
+            rows.append((f"{len(rest)} more", show_bytes(sum(one.bytes for one in rest)), ""))
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        shown = [f"  {name:<{widths[0]}}  {size:>{widths[1]}}  {places}".rstrip() for name, size, places in rows]
+        return [f"peak at {self.peak_node}{place}, where {len(self.live)} values are live:", *shown]
 
 
 def memory_report(

@@ -22,7 +22,7 @@ import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
 from graphflow.ir.graph import describe
-from graphflow.ir.node import Node, Tensor
+from graphflow.ir.node import Node
 from graphflow.ir.types import TensorType
 from graphflow.optimizer.program import Program
 from graphflow.runtime.jax.lowering import LOWERINGS

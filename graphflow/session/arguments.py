@@ -1,0 +1,91 @@
+"""What a Session is made from and told: its graph, backend, level, seed and paths, each checked."""
+
+from __future__ import annotations
+
+import operator
+import os
+from pathlib import Path
+from typing import Any
+
+from graphflow.errors import BackendError, FileFormatError, SessionError
+from graphflow.ir import provenance
+from graphflow.ir.graph import Graph, peek_default_graph
+from graphflow.runtime.backend import Backend, backend_names, get_backend
+
+LEVELS = ("O0", "O1", "O2", "O3")
+
+
+def graph_or_current(graph: Graph | None) -> Graph:
+    """The graph to run: the given one, or that of this thread.
+
+    Raises:
+        SessionError: if there is neither.
+    """
+    if graph is None:
+        graph = peek_default_graph()
+        if graph is None:
+            raise SessionError(
+                "there is no graph to run: this thread has not built one, and each thread has a default "
+                "graph of its own",
+                hint="pass the graph: gf.Session(graph), or build it in this thread first",
+                origin=provenance.capture(),
+            )
+    if not isinstance(graph, Graph):
+        raise SessionError(
+            f"{type(graph).__name__} is no graph",
+            hint="pass a gf.Graph as the first argument",
+            origin=provenance.capture(),
+        )
+    return graph
+
+
+def checked_level(level: Any) -> str:
+    """An optimization level, if it is one."""
+    if not isinstance(level, str) or level not in LEVELS:
+        raise SessionError(
+            f"there is no optimization level {level!r}", hint="use one of " + ", ".join(LEVELS)
+        )
+    return level
+
+
+def checked_backend(backend: Any) -> Backend:
+    """The backend of a name, or the one that was passed.
+
+    Raises:
+        BackendError: if there is none of that name, it is not available, or it is no backend.
+    """
+    if isinstance(backend, str):
+        return get_backend(backend)
+    if isinstance(backend, type) or not all(hasattr(backend, name) for name in ("compile", "put", "get")):
+        raise BackendError(
+            f"{backend!r:.80} is no backend", hint="pass the name of one: " + ", ".join(backend_names())
+        )
+    made: Backend = backend
+    return made
+
+
+def checked_path(path: Any) -> Path:
+    """A path from what names a file or folder.
+
+    Raises:
+        FileFormatError: if it is neither text nor a path.
+    """
+    try:
+        place = Path(path)
+        os.fsencode(place)
+    except (TypeError, ValueError):
+        place = Path("\0")
+    if "\0" in str(place):
+        raise FileFormatError(f"{path!r:.80} names no file", hint="pass a path, such as 'runs/first'")
+    return place
+
+
+def checked_seed(seed: Any) -> int:
+    """A seed as an int of 64 bits, if it is one."""
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value < 2**64:
+        raise SessionError(f"{seed!r} cannot be a seed", hint="use an integer from 0 to 2**64 - 1")
+    return value

@@ -1,0 +1,44 @@
+"""`graphflow explain`: the report, the story of one tensor, and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import Answer
+
+Call = Callable[..., Answer]
+
+
+def test_it_tells_what_was_simplified(call: Call, model: Path) -> None:
+    status, out, err = call("explain", model)
+    assert (status, err) == (0, "")
+    assert "as imported" in out and "after O2" in out and "neutral_element" in out
+
+
+def test_the_level_counts(call: Call, model: Path) -> None:
+    status, out, _ = call("explain", model, "--level", "O0")
+    assert status == 0 and "after O0" in out and "no rule fired" in out
+
+
+def test_json_has_every_edit(call: Call, model: Path) -> None:
+    told = json.loads(call("explain", model, "--json").out)
+    assert told["label"] == "O2" and told["after"]["nodes"] < told["before"]["nodes"]
+    fired = sum(rule["fired"] for rule in told["rules"])
+    assert fired == len(told["entries"]) > 0
+    assert "neutral_element" in {entry["rule"] for entry in told["entries"]}
+
+
+def test_the_story_of_a_tensor(call: Call, model: Path) -> None:
+    status, out, _ = call("explain", model, "--tensor", "head/y")
+    assert status == 0 and out.startswith("head/y ") and "head/exp" in out
+
+
+def test_an_unknown_tensor_gets_a_suggestion(call: Call, model: Path) -> None:
+    status, out, err = call("explain", model, "--tensor", "head/expp")
+    assert (status, out) == (1, "") and "did you mean 'head/exp'" in err
+
+
+def test_a_story_is_not_told_in_json(call: Call, model: Path) -> None:
+    assert call("explain", model, "--tensor", "head/y", "--json").status == 2

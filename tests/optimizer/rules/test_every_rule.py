@@ -1,0 +1,43 @@
+"""No rule goes untested, and no two rules disagree about the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphflow.optimizer.rules import RULES
+from tests.optimizer.rewriting import build, rewrite, show
+from tests.optimizer.rules import (
+    test_arithmetic,
+    test_logic,
+    test_pieces,
+    test_reassociate,
+    test_reduction,
+    test_shape,
+    test_stabilize,
+)
+from tests.optimizer.rules.cases import Case, identify
+
+FAMILIES = (
+    test_arithmetic,
+    test_logic,
+    test_pieces,
+    test_reassociate,
+    test_reduction,
+    test_shape,
+    test_stabilize,
+)
+CASES = [case for family in FAMILIES for case in family.CASES]
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {rule.name for rule in RULES} == {case.rule.name for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_all_rules_together_come_to_an_end(case: Case) -> None:
+    """A second run of every rule changes nothing: no rule undoes another."""
+    program = build(case.before)
+    assert rewrite(program, RULES).edits
+    settled = show(program)
+    assert not rewrite(program, RULES).edits
+    assert show(program) == settled

@@ -1,0 +1,146 @@
+"""The report: totals, rules, stories, declines, and the same in JSON."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from graphflow.errors import GraphFlowError
+from graphflow.ir.graph import Graph
+from graphflow.ops.declare import placeholder
+from graphflow.ops.functions import log
+from graphflow.ops.softmax import softmax
+from graphflow.optimizer.explain import Report, bytes_text, count_text, explain
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.pipelines import optimize
+from graphflow.optimizer.program import extract
+from tests.optimizer.rewriting import build
+
+TEXT = "x: float32[4,7] -> e = exp(x); (log(softmax(multiply(x, 1.0))), subtract(e, 1.0), square(e))"
+
+
+def report(text: str = TEXT, level: str = "remarks", **plans: object) -> Report:
+    program, journal = build(text), Journal(level)
+    optimize(program, "O2", journal=journal)
+    return explain(build(text), program, journal, **plans)  # type: ignore[arg-type]
+
+
+def test_the_report_prints_totals_rules_and_declines() -> None:
+    lines = str(report()).splitlines()
+    assert lines[0].split() == ["nodes", "FLOP", "weights"]
+    assert lines[1].split() == ["as", "built", "9", "224", "8", "B"]
+    assert lines[2].split()[:6] == ["after", "O2", "6", "168", "4", "B"] and lines[2].endswith(" s)")
+    assert lines[4].split() == ["pass", "rule", "fired", "effect", "evidence"]
+    assert [line.split()[:3] for line in lines[5:8]] == [
+        ["eliminate", "merge_twins", "1"],
+        ["canonicalize", "neutral_element", "1"],
+        ["canonicalize", "log_of_softmax", "1"],
+    ]
+    assert "-1 node, -28 FLOP" in lines[6] and lines[7].endswith("rounding, sampled")
+    assert lines[9] == "declined"
+    assert lines[10].split(maxsplit=3)[:3] == ["canonicalize", "exp_minus_one", "subtract"]
+    assert "exp has other users" in lines[10] and lines[10].endswith("<test>:1")
+
+
+def test_memory_plans_add_a_column() -> None:
+    text = str(
+        report(
+            original_plan=SimpleNamespace(arena_bytes=2000), optimized_plan=SimpleNamespace(arena_bytes=1500)
+        )
+    )
+    assert "planned peak" in text and "2 kB" in text and "1.5 kB" in text and "-25 %" in text
+
+
+def test_nothing_to_do_is_said() -> None:
+    assert "no rule fired" in str(report("x: float32[3] -> exp(x)"))
+
+
+def test_long_lists_of_declines_are_cut() -> None:
+    powers = "; ".join(f"e{i} = exp(slice(x, {i}, {i + 1}))" for i in range(20))
+    uses = ", ".join(f"subtract(e{i}, 1.0), square(e{i})" for i in range(20))
+    text = str(report(f"x: float32[40] -> {powers}; ({uses})"))
+    assert text.endswith("... and 8 more") and text.count("has other users") == 12
+    assert " more" not in str(report())
+
+
+# Stories
+
+
+def test_a_tensor_tells_what_it_became() -> None:
+    story = report().of("log")
+    assert "-> log.log_softmax   by [log_of_softmax]" in story
+    assert "runs as log.log_softmax = log_softmax" in story
+    assert "log.log_softmax <- [log_of_softmax] <- log (<test>:1), softmax (<test>:1)" in story
+
+
+def test_tensors_and_nodes_may_be_asked_for() -> None:
+    with Graph():
+        x = placeholder("x", (3,))
+        y = log(softmax(x))
+        program, journal = extract([y], feeds=[x]), Journal("entries")
+        told = explain(extract([y], feeds=[x]), optimize(program, "O2", journal=journal), journal)
+    assert told.of(y) == told.of(y.node) == told.of("log:0") == told.of("log")
+    assert f"test_explain.py:{y.node.origin.line}" in told.of(y)  # type: ignore[union-attr]
+
+
+def test_merged_folded_and_dropped_tensors_tell_so() -> None:
+    told = report("x: float32[3] -> (exp(x), add(exp(x), add(constant(1.0), 2.0)))")
+    assert "-> exp   by [merge_twins]   computes the same as exp" in told.of("exp_1")
+    assert "by [fold]" in told.of("add")
+    assert "is no longer needed: removed by [fold]" in told.of("constant")
+    assert "runs as x = placeholder" in told.of("x")
+
+
+def test_stories_go_back_through_several_rules() -> None:
+    told = report("x: float32[3] -> log(add(exp(multiply(x, 1.0)), 1.0))")
+    story = told.of("log")
+    assert "runs as log.softplus = softplus" in story
+    assert "log.softplus <- [log1p_of_exp] <- log.log1p (<test>:1), exp (<test>:1)" in story
+    assert "log.log1p <- [log_of_one_plus] <- log (<test>:1), add (<test>:1)" in story
+
+
+def test_unknown_tensors_and_missing_entries_are_errors() -> None:
+    with pytest.raises(GraphFlowError, match="knows no tensor 'lag'") as caught:
+        report().of("lag")
+    assert "did you mean" in str(caught.value)
+    with pytest.raises(GraphFlowError, match="level 'counts'"):
+        report(level="counts").of("log")
+
+
+# Data
+
+
+def test_declines_can_be_asked_for() -> None:
+    told = report()
+    assert [remark.node for remark in told.missed()] == ["subtract"]
+    assert told.missed("exp_minus_one") == told.missed("canonicalize") == told.missed()
+    assert told.missed("log_of_softmax") == []
+
+
+def test_the_report_is_json() -> None:
+    data = json.loads(json.dumps(report().to_dict()))
+    assert data["before"] == {"nodes": 9, "flops": 224, "weight_bytes": 8, "peak_bytes": None}
+    assert [line["rule"] for line in data["rules"] if line["fired"]] == [
+        "merge_twins", "neutral_element", "log_of_softmax",
+    ]  # fmt: skip
+    assert data["entries"][0]["removed"] == ["constant_1"] and data["declined"][0]["node"] == "subtract"
+    assert [record["name"] for record in data["passes"]] == ["eliminate", "fold-constants", "canonicalize"]
+
+
+def test_counts_make_a_report_without_flops() -> None:
+    told = report(level="counts")
+    assert all(line.flops is None for line in told.lines) and "-1 node " in str(told)
+    assert told.missed() == []
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 "), (999, "999 "), (1000, "1 k"), (999_600, "1 M"), (8_210_000_000, "8.21 G")]
+)
+def test_counts_have_prefixes(number: int, text: str) -> None:
+    assert count_text(number) == text and bytes_text(number) == f"{text}B"
+
+
+def test_no_bytes_are_a_dash() -> None:
+    assert bytes_text(None) == "-"
