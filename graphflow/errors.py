@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class GraphFlowError(Exception):
       try: feed at least one row
     """
 
+    find_running: Callable[[], Origin | None] = staticmethod(lambda: None)
+    """Finds the user's line that is running; `graphflow.ir.provenance` supplies it."""
+
     def __init__(
         self,
         message: str,
@@ -38,14 +41,12 @@ class GraphFlowError(Exception):
         operands: Iterable[tuple[str, str, str, Any]] = (),
         origin: Origin | None = None,
     ) -> None:
-        from graphflow.ir.provenance import capture
-
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.operands = tuple(operands)
         self.origin = origin
-        self.running: Origin | None = capture()
+        self.running = self.find_running()
 
     def located(
         self,

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EPOCHS = 2
 STEPS = EPOCHS * (1437 // demo.BATCH)
 
+pytestmark = pytest.mark.slow
+
 
 class Ran(NamedTuple):
     """A demo that has run: its folder, the accuracy it returned, and what it printed."""
@@ -76,7 +78,7 @@ def test_it_leaves_its_files(ran: Ran) -> None:
 def test_the_saved_model_predicts_what_the_demo_reloaded(ran: Ran) -> None:
     images, data = np.load(ran.folder / "held_out.npy"), gf.data.digits()
     assert np.array_equal(images, data.test_images)
-    answers = gf.saved_model.load(ran.folder / "model").run({"image": images})["head/probabilities"]
+    answers = gf.saved_model.load(ran.folder / "model").run({"image": images})["probabilities"]
     assert answers.tobytes() == np.load(ran.folder / "reloaded_jax.npy").tobytes()
     assert np.abs(answers - np.load(ran.folder / "reloaded_numpy.npy")).max() <= demo.AGREEMENT
     assert (answers.argmax(1) == data.test_labels).mean() == pytest.approx(ran.accuracy)

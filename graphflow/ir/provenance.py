@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from types import CodeType
 
+from graphflow.errors import GraphFlowError
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _DEMO = _PACKAGE + "demo.py"
 _BETWEEN = contextlib.__file__
@@ -71,3 +73,6 @@ def origin_at(file: str, line: int) -> Origin:
     if found is None:
         found = _origins[key] = Origin(file, line)
     return found
+
+
+GraphFlowError.find_running = staticmethod(capture)

@@ -72,10 +72,17 @@ def extract(
     fed = set(feeds)
     program = Program(name)
     copies: dict[Tensor, Tensor] = {}
+    needed = topological_order([*fetches, *values], stop=fed.__contains__)
+    for node in needed:
+        # First of all: a session finds variables by name, so no other copy may take it.
+        if node.op.name == "variable":
+            copies.update(zip(node.outputs, copy_node(program, node, copies).outputs))
     for tensor in feeds:
         copies[tensor] = _placeholder(program, tensor)
         program.feeds.append(copies[tensor])
-    for node in topological_order([*fetches, *values], stop=fed.__contains__):
+    for node in needed:
+        if node.op.name == "variable":
+            continue
         if training is not None and node.op.name == "training_flag":
             copy = _constant(program, node, np.asarray(training))
         else:

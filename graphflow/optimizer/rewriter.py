@@ -84,10 +84,6 @@ class Rewriter:
         """How often nodes and program outputs read a tensor."""
         return sum(self.users[tensor].values()) + len(self._positions.get(tensor, ()))
 
-    def is_output(self, tensor: Tensor) -> bool:
-        """Whether the program returns the tensor."""
-        return tensor in self._positions
-
     def splat(self, tensor: Tensor) -> Any:
         """The value that all elements of a constant, or of a broadcast constant, share; else None."""
         node = tensor.node

@@ -108,7 +108,7 @@ def needed_placeholders(fetches: Iterable[Tensor]) -> list[Tensor]:
 
 
 def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Iterable[Node]) -> None:
-    """Raise unless the feeds are exactly what the fetches need.
+    """Raise unless the feeds are exactly what the fetches need: their values, or the sizes only they tell.
 
     Arguments:
         fetches: all tensors to compute, new values of variables included.
@@ -121,7 +121,8 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
     given = set(feeds)
     used = given.intersection(fetches)
     missing = []
-    for node in cone:
+    nodes = list(cone)
+    for node in nodes:
         used.update(tensor for tensor in node.inputs if tensor in given)
         if node.op.name == "placeholder":
             missing.append(node.output)
@@ -138,6 +139,9 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
         )
     extra = [tensor for tensor in feeds if tensor not in used]
     if extra:
+        open_sizes = _sizes_in(nodes).difference(*[_sizes_of(tensor.shape) for tensor in used])
+        extra = [tensor for tensor in extra if not open_sizes.intersection(_sizes_of(tensor.shape))]
+    if extra:
         names = ", ".join(tensor.name for tensor in extra[:6])
         needed = ", ".join(tensor.name for tensor in feeds if tensor in used) or "no feed"
         raise FeedError(
@@ -146,6 +150,28 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
             operands=describe(extra[:6]),
             origin=extra[0].node.origin,
         )
+
+
+def _sizes_in(nodes: Iterable[Node]) -> set[str]:
+    """The names of all symbolic sizes that nodes mention, in their types or attributes."""
+    found: set[str] = set()
+    for node in nodes:
+        found.update(*[_sizes_of(tensor.shape) for tensor in node.outputs if not tensor.type.is_static])
+        found.update(_sizes_of(tuple(node.attrs.values())))
+    return found
+
+
+def _sizes_of(value: tuple[Any, ...]) -> set[str]:
+    """The names of the symbolic sizes in nested tuples."""
+    found: set[str] = set()
+    pending: list[Any] = list(value)
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Dim):
+            found.update(dims.symbols(item))
+        elif isinstance(item, tuple):
+            pending += item
+    return found
 
 
 # What their sizes tell

@@ -103,7 +103,7 @@ BREAKAGES: dict[str, tuple[Callable[[Graph], object], str]] = {
     "not canonical": (lambda g: _set_attr(g, "z", axis=(-1,)), "canonical form, which is axis = (1,)"),
     "wrong attribute": (lambda g: _set_attr(g, "z", axis=(7,)), "axis 7"),
     "nonsense attribute": (lambda g: _set_attr(g, "z", axis="one"), "axis"),
-    "wrong initializer": (lambda g: _set_attr(g, "w", initializer=None), "cannot have"),
+    "wrong initializer": (lambda g: _set_attr(g, "w", initializer=None), "starts from an initializer"),
     "wrong dtype": (
         lambda g: _set_type(g, "y", TensorType(float64, (Dim("n"), 3))),
         "recorded as float64[n, 3]",

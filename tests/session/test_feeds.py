@@ -210,3 +210,24 @@ def test_linear_sizes_are_solved(n: int, factor: int, offset: int) -> None:
     with gf.Graph():
         x = gf.placeholder("x", (factor * gf.Dim("n") + offset, 3))
     assert solve_sizes([x], [(factor * n + offset, 3)]) == {"n": n}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_a_feed_may_be_needed_for_its_size_alone(backend: str) -> None:
+    x = gf.placeholder("x", ("batch", 3))
+    bias = gf.variable("bias", (3,))
+    (slope,) = gf.gradients(x + bias, [bias])
+    with gf.Session(backend=backend) as sess:
+        assert sess.run(slope, {x: np.zeros((4, 3))}).tolist() == [4.0, 4.0, 4.0]
+        with pytest.raises(gf.GraphFlowError, match="batch"):
+            sess.run(slope)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_a_fed_tensor_does_not_take_the_name_of_a_variable(backend: str) -> None:
+    pair = gf.placeholder("pair", (4,))
+    named_like_a_copy = gf.variable("split_1", initializer=[5.0, 6.0])
+    first, second = gf.split(pair, 2)
+    with gf.Session(backend=backend) as sess:
+        total = sess.run(first + second + named_like_a_copy, {first: [1.0, 2.0], second: [3.0, 4.0]})
+    assert total.tolist() == [9.0, 12.0]
