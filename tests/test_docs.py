@@ -123,6 +123,16 @@ def test_names_exist(page: Path) -> None:
     assert [name for name in OF_SESSION.findall(text) if name not in session] == []
 
 
+def test_messages_and_tutorials_name_what_exists() -> None:
+    """A hint that sends a user to a function that is not there is worse than none."""
+    gf.placeholder("there_is_a_graph", ())
+    wrong = []
+    for path in [*(ROOT / "graphflow").rglob("*.py"), *(ROOT / "tutorials").glob("*.py")]:
+        names = PUBLIC.findall(path.read_text("utf-8"))
+        wrong += [f"{path.relative_to(ROOT)}: gf.{name}" for name in names if not resolves(name)]
+    assert sorted(wrong) == []
+
+
 def slug(heading: str) -> str:
     """The anchor of a heading, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
@@ -154,7 +164,9 @@ def test_the_index_leads_to_every_page() -> None:
 def test_pages_are_short() -> None:
     lengths = {page.name: len(page.read_text("utf-8").splitlines()) for page in PAGES if "docs" in page.parts}
     written = [page.name for page in PAGES if GENERATED in page.read_text("utf-8")]
-    assert {name: length for name, length in lengths.items() if length > LONGEST and name not in written} == {}
+    assert {
+        name: length for name, length in lengths.items() if length > LONGEST and name not in written
+    } == {}
 
 
 def test_modules_that_pages_import_are_there() -> None:

@@ -217,6 +217,16 @@ def test_one_session_a_backend_serves_all_runs(dense) -> None:
         np.testing.assert_array_equal(answer, answers[0])
 
 
+def test_optimize_takes_a_pipeline() -> None:
+    x = gf.placeholder("x", (2,))
+    model = Model(inputs=[x], outputs={"y": gf.exp(x * 1.0) + gf.exp(x * 1.0)})
+    merged = optimize(model, pipeline="eliminate")
+    assert [node.op.name for node in merged.graph] == ["placeholder", "constant", "multiply", "exp", "add"]
+    assert merged.report.label == "eliminate"
+    with pytest.raises(gf.AttributeValueError, match="there is no pass 'eliminat'"):
+        optimize(model, pipeline="eliminat")
+
+
 def test_optimize_keeps_values_and_names(dense, rng: np.random.Generator) -> None:
     g, t = dense
     with g:

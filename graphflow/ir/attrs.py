@@ -93,9 +93,10 @@ def value_key(value: Any) -> Any:
 def array_key(array: np.ndarray) -> tuple:
     """A key of an array's dtype, shape and bits; a digest where it is large."""
     data = np.ascontiguousarray(array)
-    content: bytes = data.tobytes()
-    if len(content) > 64:
-        content = hashlib.blake2b(content, digest_size=16).digest()
+    if data.nbytes > 64:
+        content = hashlib.blake2b(data.reshape(-1).view(np.uint8), digest_size=16).digest()
+    else:
+        content = data.tobytes()
     return ("array", array.dtype.name, array.shape, content)
 
 

@@ -18,7 +18,7 @@ from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only, value_key
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DType, as_dtype, float64, floating, promote, scalar_dtype
-from graphflow.ir.graph import Graph, default_graph, describe
+from graphflow.ir.graph import Graph, checked_name, default_graph, describe
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import OpDef, registry
 from graphflow.ir.provenance import Origin
@@ -58,9 +58,16 @@ class Builder:
         Raises:
             GraphFlowError: with the operands and the user's line, if they do not fit the operator.
         """
+        if not given:
+            known = self._known(op, inputs)
+            if known is not None:
+                return _outputs(self.make(op, tuple(inputs), known[0], known[1], name))
         try:
             tensors = self.operands(op, inputs)
             types = tuple([tensor.type for tensor in tensors])
+            if not given and types in op.plain and not self.graph.bounded:
+                attrs, made = op.plain[types]
+                return _outputs(self.make(op, tensors, attrs, made, name))
             attrs = self._attrs(op, types, given) if op.attributes or given else EMPTY
             if types:
                 key = (types, attrs)
@@ -72,11 +79,19 @@ class Builder:
         except UNFORESEEN as error:
             fault = AttributeValueError(f"{op.name} cannot take what it was given: {error}")
             raise self._placed(fault, op, inputs) from error
-        node = self.make(op, tensors, attrs, made, name)
-        outputs = node.outputs
-        if len(outputs) == 1:
-            return outputs[0]
-        return outputs or None
+        if not given and tensors == tuple(inputs) and (types, attrs) in op.memo:
+            op.plain[types] = (attrs, made)
+        return _outputs(self.make(op, tensors, attrs, made, name))
+
+    def _known(self, op: OpDef, inputs: Sequence[Any]) -> tuple[Attrs, Sequence[TensorType]] | None:
+        """Attributes and output types of a call that gives no attributes, where they are remembered."""
+        graph = self.graph
+        types = []
+        for value in inputs:
+            if type(value) is not Tensor or value.node.graph is not graph:
+                return None
+            types.append(value.type)
+        return None if graph.bounded else op.plain.get(tuple(types))
 
     def _placed(self, error: GraphFlowError, op: OpDef, inputs: Sequence[Any]) -> GraphFlowError:
         """The error of a call that failed, with its operands, the user's line and a way out."""
@@ -182,7 +197,10 @@ class Builder:
         """A constant of a Python scalar (or a Dim), weakly typed beside a tensor of dtype `beside`."""
         if isinstance(value, Dim):
             return self.dimension(size=value, dtype=scalar_dtype(0, beside))
-        dtype = scalar_dtype(value, beside)
+        return self._scalar_of(value, scalar_dtype(value, beside))
+
+    def _scalar_of(self, value: Any, dtype: DType) -> Tensor:
+        """A constant of a Python scalar in a given dtype; the array is shared by all that are equal."""
         key = (type(value), value.hex() if type(value) is float else value, dtype)
         known = _scalars.get(key)
         if known is None:
@@ -204,6 +222,8 @@ class Builder:
 
     def like(self, value: Any, tensor: Tensor) -> Tensor:
         """A constant scalar of the dtype of `tensor`."""
+        if type(value) in _SCALARS:
+            return self._scalar_of(value, tensor.type.dtype)
         return self.constant(value=np.array(value, dtype=tensor.type.dtype.numpy))
 
     def full_like(self, value: Any, tensor: Tensor) -> Tensor:
@@ -313,6 +333,23 @@ def builder_for(values: Sequence[Any]) -> Builder:
         if type(value) is Tensor:
             return Builder(value.node.graph)
     return Builder(default_graph())
+
+
+def _outputs(node: Node) -> Any:
+    outputs = node.outputs
+    if len(outputs) == 1:
+        return outputs[0]
+    return outputs or None
+
+
+def call(op: OpDef, inputs: Sequence[Any], given: dict[str, Any] | None, name: str | None) -> Any:
+    """Apply an operator in the graph of the first tensor among its inputs, else in the current graph."""
+    if name is not None:
+        name = checked_name(name, "node")
+    return builder_for(inputs).apply(op, inputs, given, name)
+
+
+OpDef.apply = staticmethod(call)
 
 
 def _method(op: OpDef) -> Callable[..., Any]:

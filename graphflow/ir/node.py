@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from graphflow.errors import GraphError
+from graphflow.ir import provenance
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import DType
@@ -166,17 +168,20 @@ class Tensor:
         return f"<tensor {self.name} {self.type} by {self.node.op.name}>"
 
     def __bool__(self) -> bool:
-        from graphflow.errors import GraphError
-
-        raise GraphError(
-            f"{self.name} has no truth value while the graph is being built",
-            hint="use gf.where or gf.cond to choose by a tensor, or fetch it with a Session",
-        ).located(origin=self.node.origin)
+        raise self._valueless("truth value", "use gf.where to choose by a tensor, or fetch it with a Session")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        from graphflow.errors import GraphError
+        raise self._valueless(
+            "value", "use GraphFlow's functions instead of NumPy's, or fetch it with a Session"
+        )
 
-        raise GraphError(
-            f"{self.name} has no value while the graph is being built",
-            hint="use GraphFlow's functions instead of NumPy's, or fetch it with a Session",
-        ).located(origin=self.node.origin)
+    def _valueless(self, what: str, hint: str) -> GraphError:
+        """The error of using a tensor as if it had a value already."""
+        from graphflow.ir.graph import describe
+
+        return GraphError(
+            f"{self.name} has no {what} while the graph is being built",
+            hint=hint,
+            operands=describe([self]),
+            origin=provenance.capture(),
+        )

@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -117,7 +117,11 @@ class OpDef:
             p.name: p.default for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         }
         self.memo: dict[tuple, tuple[TensorType, ...]] = {}  # (input types, attrs) -> output types
+        self.plain: dict[tuple, tuple[Attrs, Sequence[TensorType]]] = {}  # types -> attrs, output types
         self.calls: dict[tuple, Attrs] = {}  # (input types, given attributes) -> canonical attrs
+
+    # How a call becomes a node, (op, inputs, given attributes, name) -> outputs; the Builder supplies it.
+    apply: ClassVar[Callable[..., Any]]
 
     def gradient(self, vjp: Callable[..., Any]) -> OpDef:
         """Decorator that sets the vector-Jacobian product."""
@@ -203,13 +207,10 @@ class OpDef:
         return f"{self.name}{shown}"
 
     def __call__(self, *arguments: Any, name: str | None = None, **keywords: Any) -> Any:
-        from graphflow.ir.builder import builder_for
-        from graphflow.ir.graph import checked_name
-
-        inputs, attrs = self.bind(arguments, keywords)
-        return builder_for(inputs).apply(
-            self, inputs, attrs, None if name is None else checked_name(name, "node")
-        )
+        if keywords or len(arguments) != self.arity:
+            inputs, given = self.bind(arguments, keywords)
+            return OpDef.apply(self, inputs, given, name)
+        return OpDef.apply(self, arguments, None, name)
 
     def __repr__(self) -> str:
         return f"<op {self.signature()}>"

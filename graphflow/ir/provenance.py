@@ -11,7 +11,6 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass
-from types import CodeType
 
 from graphflow.errors import GraphFlowError
 
@@ -37,7 +36,7 @@ class Origin:
         return place if self.source_name is None else f"{place} ({self.source_name})"
 
 
-_inside: dict[CodeType, bool] = {}
+_inside: dict[str, bool] = {}
 _origins: dict[tuple[str, int], Origin] = {}
 
 
@@ -49,20 +48,19 @@ def capture(depth: int = 1) -> Origin:
     """
     frame = sys._getframe(depth + 1)
     while True:
-        code = frame.f_code
-        inside = _inside.get(code)
+        file = frame.f_code.co_filename
+        inside = _inside.get(file)
         if inside is None:
-            inside = is_inside(code)
+            inside = is_inside(file)
         if not inside or frame.f_back is None:
             break
         frame = frame.f_back
-    return origin_at(code.co_filename, frame.f_lineno)
+    return origin_at(file, frame.f_lineno)
 
 
-def is_inside(code: CodeType) -> bool:
-    """Whether code is the package's own, so that no origin points to it."""
-    file = code.co_filename
-    inside = _inside[code] = file == _BETWEEN or (file.startswith(_PACKAGE) and file != _DEMO)
+def is_inside(file: str) -> bool:
+    """Whether a file is the package's own, so that no origin points to it."""
+    inside = _inside[file] = file == _BETWEEN or (file.startswith(_PACKAGE) and file != _DEMO)
     return inside
 
 

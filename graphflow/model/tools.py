@@ -27,15 +27,19 @@ def _require_model(model: Any) -> Model:
     return model
 
 
-def optimize(model: Model, level: str = "O2") -> Model:
+def optimize(model: Model, level: str = "O2", pipeline: str = "") -> Model:
     """A model that computes the same with less work, for running rather than training.
 
     Arguments:
         model: what to optimise; its default signature counts.
         level: how much, "O0" to "O3".
+        pipeline: passes in string form, instead of the level's: "eliminate,fold-constants".
 
     Returns:
         a new Model; its `report` tells every edit and what was declined.
+
+    Raises:
+        AttributeValueError: for an unknown pass or option.
 
     >>> import graphflow as gf
     >>> x = gf.placeholder("x", (2,))
@@ -48,7 +52,7 @@ def optimize(model: Model, level: str = "O2") -> Model:
     original = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
     program = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
     journal = Journal("remarks")
-    program = pipelines.optimize(program, checked_level(level), journal=journal)
+    program = pipelines.optimize(program, checked_level(level), pipeline, journal)
     given: dict[str, Tensor] = dict(zip(inputs, program.feeds))
     made = Model(program, given, dict(zip(outputs, program.outputs)), weights=model.weights)
     made.report = explain(original, program, journal)

@@ -47,7 +47,7 @@ def _is_not_ours(error: Exception) -> bool:
     """Whether Python found that the call does not fit the signature, or a function the user passed failed."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_NUMPY)]
-    return len(frames) == 1 or not provenance.is_inside(own[-1].f_code)
+    return len(frames) == 1 or not provenance.is_inside(own[-1].f_code.co_filename)
 
 
 def _placed(error: GraphFlowError, function: Callable[..., Any]) -> GraphFlowError:

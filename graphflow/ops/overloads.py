@@ -101,7 +101,7 @@ def _first_size(tensor: Tensor, what: str) -> int:
     if not isinstance(size, int):
         raise ShapeError(
             f"{what} over axis 0 of {tensor.name} needs a fixed size, but it is {size}",
-            hint="gf.map or gf.scan run over an axis of any size",
+            hint="index with fixed numbers, x[0], or give the axis a fixed size",
         ).located(origin=provenance.capture())
     return size
 

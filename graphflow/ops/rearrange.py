@@ -110,7 +110,7 @@ def unstack(x: Any, axis: int = 0) -> list[Tensor]:
     if not isinstance(size, int):
         raise ShapeError(
             f"unstack needs a fixed number of pieces, but axis {place} has the symbolic size {size}",
-            hint="index the pieces you need, x[0], or use gf.scan",
+            hint="index the pieces you need, x[0], or give the axis a fixed size",
         )
     pieces = [b.slice(x, starts=(at,), stops=(at + 1,), axes=(place,)) for at in range(size)]
     return [b.squeeze(piece, axis=place) for piece in pieces]

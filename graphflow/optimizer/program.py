@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from graphflow.ir.attrs import Attrs, read_only, substitute_dims
+from graphflow.ir.collector import paused_collector
 from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
@@ -53,12 +54,13 @@ class Program(Graph):
         return topological_order(self.outputs)
 
 
+@paused_collector()
 def extract(
     fetches: Sequence[Tensor],
     updates: Sequence[Node] = (),
     feeds: Sequence[Tensor] = (),
     training: bool | None = None,
-    name: str = "program",
+    name: str | None = None,
 ) -> Program:
     """Copy what the fetches and updates need into a Program.
 
@@ -67,10 +69,12 @@ def extract(
         updates: `assign` nodes to apply.
         feeds: tensors whose values are passed in; what lies above them is left out.
         training: the value of the training flag; None leaves the flag an input.
+        name: of the program; that of the graph by default.
     """
     values = [node.inputs[1] for node in updates]
     fed = set(feeds)
-    program = Program(name)
+    source = next((tensor.graph for tensor in (*fetches, *values)), None)
+    program = Program(name or (source.name if source else "empty"))
     copies: dict[Tensor, Tensor] = {}
     needed = topological_order([*fetches, *values], stop=fed.__contains__)
     for node in needed:
@@ -92,12 +96,12 @@ def extract(
     program.outputs = [copies[tensor] for tensor in [*fetches, *values]]
     program.fetch_count = len(fetches)
     program.updated = [node.inputs[0].node.name for node in updates]
-    if fetches or updates:
-        source = fetches[0].graph if fetches else updates[0].graph
+    if source is not None:
         program.constraints = list(source.constraints)
     return program
 
 
+@paused_collector()
 def specialize(program: Program, sizes: Mapping[str, int]) -> Program:
     """A copy of the program with symbolic sizes replaced by their values."""
     result = Program(program.name)

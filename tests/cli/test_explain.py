@@ -14,7 +14,7 @@ Call = Callable[..., Answer]
 def test_it_tells_what_was_simplified(call: Call, model: Path) -> None:
     status, out, err = call("explain", model)
     assert (status, err) == (0, "")
-    assert "as imported" in out and "after O2" in out and "neutral_element" in out
+    assert "as built" in out and "after O2" in out and "neutral_element" in out
 
 
 def test_the_level_counts(call: Call, model: Path) -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 import graphflow as gf
+from graphflow.ir.builder import Builder
 from graphflow.ir.graph import Graph
 from graphflow.viz.dot import dot_of, to_dot
 from graphflow.viz.picture import picture
@@ -48,7 +49,7 @@ def test_shapes_and_dtypes_are_on_the_edges() -> None:
 
 def test_hostile_names_stay_inside_their_labels() -> None:
     with Graph(HOSTILE):
-        y = gf.exp(gf.placeholder("x", (2,)), name=HOSTILE)
+        y = Builder(gf.default_graph()).exp(gf.placeholder("x", (2,)), name=HOSTILE)  # as read from a file
     source = to_dot(y, title=HOSTILE).source
     shown = html_labels(source)
     assert len(shown) == 4  # the heading, two boxes, one edge

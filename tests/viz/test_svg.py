@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 import graphflow as gf
+from graphflow.ir.builder import Builder
 from graphflow.ir.graph import Graph
 from graphflow.viz.picture import picture
 from graphflow.viz.svg import text_width, to_svg
@@ -49,7 +50,7 @@ def test_everything_lies_inside_the_page() -> None:
 
 def test_hostile_names_are_text() -> None:
     with Graph(HOSTILE):
-        y = gf.exp(gf.placeholder("x", (2,)), name=HOSTILE)
+        y = Builder(gf.default_graph()).exp(gf.placeholder("x", (2,)), name=HOSTILE)  # as read from a file
     document = to_svg(picture(y, title=HOSTILE))
     assert "<script" not in document
     assert any(text.startswith("a\"b'<script>alert(1)</script>&amp;]]>\\N·") for text in texts(document))
