@@ -24,8 +24,19 @@ y = gf.matmul(x, w) + 1.0
 print(y)
 
 # %% [markdown]
-# `y` is no array. It is a *tensor*: output 0 of the node that adds. Shapes and dtypes are inferred
-# while you build, so a mistake shows up on the line that makes it, not in the middle of a run:
+# `y` is no array. It is a *tensor*: output 0 of the node that adds, with a dtype and a shape, and no
+# value. Its name, `add:0`, says that.
+#
+# The whole graph can be printed, one node a line: its name and type, the operator, what it reads, and
+# the line of this file that made it. Floats are in hex, so that no bit is lost (0x1p+0 is 1.0). The
+# same text is what a saved model contains, and it can be read back.
+
+# %%
+print(y.graph)
+
+# %% [markdown]
+# Shapes and dtypes are inferred while you build, so a mistake shows up on the line that makes it, not
+# in the middle of a run. The message tells the operands, where they were made, and a way out:
 
 # %%
 try:
@@ -34,27 +45,22 @@ except gf.GraphFlowError as error:
     print(error)
 
 # %% [markdown]
-# The whole graph can be printed. The same text is what a saved model contains, and it can be parsed
-# back.
-
-# %%
-print(y.graph)
-
-# %% [markdown]
 # ## Running
 #
-# A session binds the current graph. `run` takes what you want to know (any nest of tensors) and
-# what you know (a value for each placeholder), and computes just what is needed.
+# A session binds the current graph. `run` takes what you want to know (a tensor, or lists and dicts
+# of them) and what you know (a value for each placeholder that is needed), and computes just what
+# is needed for it.
 
 # %%
 with gf.Session() as sess:
     value = sess.run(y, {x: [[1.0, 2.0, 3.0]]})
-print(value)
+    print(value)
+    print(sess.run({"answer": y, "weights": w}, {x: np.zeros((0, 3))}))
 assert np.array_equal(value, [[7.0, 7.0]])
 
 # %% [markdown]
-# The symbolic size takes its value from the feed, and every tensor that mentions `batch` has to
-# agree:
+# The symbolic size took its value from the feed: 1, then 0. Every tensor that mentions `batch` has
+# to agree, and the message names both feeds if they do not:
 
 # %%
 other = gf.placeholder("other", ("batch", 2))
@@ -62,15 +68,25 @@ with gf.Session() as sess:
     print(sess.run(y * other, {x: np.ones((2, 3)), other: np.ones((2, 2))}))
     try:
         sess.run(y * other, {x: np.ones((2, 3)), other: np.ones((5, 2))})
-    except gf.GraphFlowError as error:
+    except gf.FeedError as error:
         print(error)
 
 # %% [markdown]
 # ## Variables change only through updates
 #
-# `gf.assign` describes a change; fetching it applies the change when the run ends. Inside the run,
-# every read gives the value from its start. So a run is a pure function of the state and the feeds,
-# and the order of updates cannot matter:
+# The session keeps the values of variables from run to run. `gf.assign` describes a change; fetching
+# it applies the change when the run ends, and gives None. Inside the run, every read gives the value
+# from its start: here the run that adds 1 still fetches the old value.
+
+# %%
+count = gf.variable("count", initializer=0)
+increment = gf.assign(count, count + 1)
+with gf.Session() as sess:
+    print(sess.run([count, increment]), sess.run(count))
+
+# %% [markdown]
+# So a run is a pure function of the state and the feeds, all updates of a run happen together, and
+# their order cannot matter. Two variables can swap their values:
 
 # %%
 a = gf.variable("a", initializer=1.0)
@@ -78,25 +94,43 @@ b = gf.variable("b", initializer=2.0)
 swap = [gf.assign(a, b), gf.assign(b, a)]
 with gf.Session() as sess:
     sess.run(swap)
-    swapped = sess.run([a, b])
+    swapped = [float(value) for value in sess.run([a, b])]
 print(swapped)
-assert [float(v) for v in swapped] == [2.0, 1.0]
+assert swapped == [2.0, 1.0]
 
 # %% [markdown]
 # ## Any tensor can be fed
 #
-# Feeding a tensor in the middle cuts the graph there: what lies above it is not computed.
+# Feeding a tensor in the middle cuts the graph there: what lies above it is not computed, so `x`
+# need not be fed.
+
+# %%
+middle = gf.matmul(x, w, name="middle")
+scaled = middle * 10.0
+with gf.Session() as sess:
+    print(sess.run(scaled, {middle: np.full((1, 2), 5.0)}))
+
+# %% [markdown]
+# Note that `scaled` was built before the session ran. Building inside a loop of runs would make the
+# graph grow, and compile it anew, each time round; the session warns about that.
+#
+# ## Compiling
+#
+# A program is compiled once for each set of fetches and sizes. The session tells when and why:
 
 # %%
 with gf.Session() as sess:
-    middle = gf.matmul(x, w, name="middle")
-    print(sess.run(middle * 10.0, {middle: np.full((1, 2), 5.0)}))
+    for rows in (1, 2, 2, 1):
+        sess.run(y, {x: np.ones((rows, 3))})
+    causes = [record.cause for record in sess.compiles]
+print(causes)
+assert len(causes) == 2
 
 # %% [markdown]
 # ## Backends
 #
 # The same graph runs on XLA (`backend="jax"`, the default) and on plain NumPy (`backend="numpy"`),
-# the reference against which everything else is tested.
+# the reference against which everything else is tested. They agree up to rounding.
 
 # %%
 feeds = {x: np.random.default_rng(0).normal(size=(4, 3))}

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from graphflow.errors import GraphFlowError
+from graphflow.ir.dims import symbols
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.cost import total_flops, type_bytes
 from graphflow.optimizer.journal import Entry, Journal, Remark
@@ -219,10 +220,12 @@ def _totals_text(report: Report) -> str:
         row = [label, f"{totals.nodes:,}", count_text(totals.flops), bytes_text(totals.weight_bytes)]
         rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))
     text = _table(rows, right=range(1, 5))
+    unknown = sorted({name for feed in report.original.feeds for size in feed.shape for name in symbols(size)})
+    counted = "" if not unknown else f"\ncounted with {' = '.join([*unknown, '1'])}"
     change = ""
     if before.peak_bytes and after.peak_bytes is not None:
         change = f"   {100 * (after.peak_bytes / before.peak_bytes - 1):+.0f} %"
-    return f"{text}   ({report.seconds:.2f} s){change}"
+    return f"{text}   ({report.seconds:.2f} s){change}{counted}"
 
 
 def _lines_text(lines: Iterable[Line]) -> str:

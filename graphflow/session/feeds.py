@@ -93,9 +93,7 @@ def _check_range(array: np.ndarray, tensor: Tensor) -> None:
 
 
 def _refuse(tensor: Tensor, message: str, hint: str) -> FeedError:
-    return FeedError(
-        f"{tensor.name}: {message}", hint=hint, operands=describe([tensor]), origin=tensor.node.origin
-    )
+    return FeedError(f"{tensor.name}: {message}", hint=hint, operands=describe([tensor]))
 
 
 # Which feeds a run needs
@@ -135,7 +133,6 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
             + (f" and {len(missing) - 6} more" if len(missing) > 6 else ""),
             hint=f"add {these} to feed_dict: {{{missing[0].node.name!r}: array}}",
             operands=describe(missing[:6]),
-            origin=missing[0].node.origin,
         )
     extra = [tensor for tensor in feeds if tensor not in used]
     if extra:
@@ -148,7 +145,6 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
             f"nothing that is fetched needs the feed {names}",
             hint=f"leave it out; the fetches need {needed}",
             operands=describe(extra[:6]),
-            origin=extra[0].node.origin,
         )
 
 
@@ -225,7 +221,6 @@ def _solve_axis(
             f"{tensor.name} says {value}",
             hint=f"feed arrays that agree on {name}, or give the sizes different names",
             operands=describe([other, tensor]),
-            origin=tensor.node.origin,
         )
 
 

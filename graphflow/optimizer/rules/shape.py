@@ -135,7 +135,11 @@ def implicit_broadcast(m: Match, b: Builder) -> Answer:
             continue
         if any([other.shape == shape for position, other in enumerate(inputs) if position != place]):
             inputs[place], changed = tensor.node.inputs[0], True
-    return getattr(b, m.root.op.name)(*inputs) if changed else None
+    if not changed:
+        return None
+    result = getattr(b, m.root.op.name)(*inputs)
+    # Of two symbols that are taken to be equal, another one may have given its name to the size.
+    return result if result.type is m.output.type else None
 
 
 # Conversions
