@@ -125,7 +125,9 @@ def main(
         print(f"held-out accuracy: {accuracy:.2%} of {len(data.test_labels)} images\n")
         report(sess, net, folder)
         probabilities = sess.run(net.probabilities, {net.image: data.test_images})
-        gf.saved_model.save(folder / "model", sess, inputs=[net.image], outputs={"probabilities": net.probabilities})
+        gf.saved_model.save(
+            folder / "model", sess, inputs=[net.image], outputs={"probabilities": net.probabilities}
+        )
     check_reload(folder, data.test_images, probabilities)
     print(f"\nall files are in {folder}/; the curves: tensorboard --logdir {folder / 'logs'}")
     print(f"done in {time.perf_counter() - started:.1f} s")

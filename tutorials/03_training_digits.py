@@ -62,8 +62,8 @@ assert held_out > 0.95
 #
 # For inference the training flag is the constant False, so dropout and the batch statistics vanish
 # before anything is compiled: that is the rule `where_constant`. `rename_axes` did what its name
-# says. Each line tells how often a rule fired, what that saved (counting each unknown size as 1), and
-# how far the rule can be trusted. `exact` means the same bits.
+# says. Each line tells how often a rule fired, what that saved, and how far the rule can be trusted:
+# `exact` means the same bits.
 
 # %%
 report = sess.explain(probabilities)
@@ -71,10 +71,11 @@ print(report)
 assert report.after.nodes < report.before.nodes
 
 # %% [markdown]
-# One tensor has a story too: what computes it now, by which rule, and from which of your lines.
+# One tensor has a story too: what computes it now, by which rule, and from which of your lines. What
+# dropout gave is now what flattening gives.
 
 # %%
-print(report.of("flatten") if False else report.of(hidden))
+print(report.of(hidden))
 
 # %% [markdown]
 # ## What it needs in memory

@@ -94,7 +94,7 @@ def array_key(array: np.ndarray) -> tuple:
     """A key of an array's dtype, shape and bits; a digest where it is large."""
     data = np.ascontiguousarray(array)
     if data.nbytes > 64:
-        content = hashlib.blake2b(data.reshape(-1).view(np.uint8), digest_size=16).digest()
+        content = hashlib.blake2b(data.reshape(-1).view(np.uint8).data, digest_size=16).digest()
     else:
         content = data.tobytes()
     return ("array", array.dtype.name, array.shape, content)

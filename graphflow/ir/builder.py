@@ -58,30 +58,35 @@ class Builder:
         Raises:
             GraphFlowError: with the operands and the user's line, if they do not fit the operator.
         """
-        if not given:
-            known = self._known(op, inputs)
-            if known is not None:
-                return _outputs(self.make(op, tuple(inputs), known[0], known[1], name))
+        known = None if given else self._known(op, inputs)
+        if known is not None:
+            return _outputs(self.make(op, tuple(inputs), known[0], known[1], name))
         try:
             tensors = self.operands(op, inputs)
-            types = tuple([tensor.type for tensor in tensors])
-            if not given and types in op.plain and not self.graph.bounded:
-                attrs, made = op.plain[types]
-                return _outputs(self.make(op, tensors, attrs, made, name))
-            attrs = self._attrs(op, types, given) if op.attributes or given else EMPTY
-            if types:
-                key = (types, attrs)
-                made: Sequence[TensorType] = op.memo.get(key) or self._infer(op, key)
-            else:
-                made = op.infer(types, attrs)
+            attrs, made = self._typed(op, tensors, given)
         except GraphFlowError as error:
             raise self._placed(error, op, inputs) from None
         except UNFORESEEN as error:
             fault = AttributeValueError(f"{op.name} cannot take what it was given: {error}")
             raise self._placed(fault, op, inputs) from error
-        if not given and tensors == tuple(inputs) and (types, attrs) in op.memo:
-            op.plain[types] = (attrs, made)
         return _outputs(self.make(op, tensors, attrs, made, name))
+
+    def _typed(
+        self, op: OpDef, tensors: Sequence[Tensor], given: dict[str, Any] | None
+    ) -> tuple[Attrs, Sequence[TensorType]]:
+        """Canonical attributes and output types of a call; those of a plain one are remembered by types."""
+        types = tuple([tensor.type for tensor in tensors])
+        plain = not given and bool(types) and not self.graph.bounded
+        if plain and types in op.plain:
+            return op.plain[types]
+        attrs = self._attrs(op, types, given) if op.attributes or given else EMPTY
+        if not types:
+            return attrs, op.infer(types, attrs)
+        key = (types, attrs)
+        made = op.memo.get(key) or self._infer(op, key)
+        if plain and not dims.has_assumptions():
+            op.plain[types] = (attrs, made)
+        return attrs, made
 
     def _known(self, op: OpDef, inputs: Sequence[Any]) -> tuple[Attrs, Sequence[TensorType]] | None:
         """Attributes and output types of a call that gives no attributes, where they are remembered."""

@@ -91,7 +91,7 @@ class Graph:
     def unique_name(self, base: str) -> str:
         """`base` inside the current scope, with the suffix _1, _2, ... where it is taken."""
         names = self._names
-        full = f"{self.scope}{base}"
+        full = self.scope + base if self.scope else base
         count = names.get(full)
         if count is None:
             names[full] = 0
@@ -116,6 +116,30 @@ class Graph:
             )
         self._names[full] = 0
         return full
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Take back what the block has added if it fails, so that it can be tried again by the same names."""
+        tables: list[dict[str, Any]] = [self.placeholders, self.variables, self.builtins, self.bounded]
+        lists: list[list[Any]] = [self.nodes, self.constraints, self.statistics]
+        before = [len(part) for part in (*tables, *lists, self._names)]
+        try:
+            yield
+        except BaseException:
+            for part, size in zip(lists, before[len(tables) :]):
+                del part[size:]
+            for table, size in zip(tables, before):
+                while len(table) > size:
+                    table.popitem()
+            while len(self._names) > before[-1]:
+                self._free(self._names.popitem()[0])
+            raise
+
+    def _free(self, name: str) -> None:
+        """Let the suffix of a name that is given back be the next one."""
+        base, _, suffix = name.rpartition("_")
+        if suffix.isdecimal() and self._names.get(base) == int(suffix):
+            self._names[base] -= 1
 
     def adopt(self, value: Any, declare: bool = False) -> Any:
         """A size, or tuple of sizes, in which names that this graph knows with bounds have those bounds.

@@ -21,6 +21,7 @@ def layer_scope(x: Tensor, name: str | None, kind: str) -> Iterator[Builder]:
 
     Without a name it is the kind of the layer, with a suffix where that is taken. A given name is
     used as it is: a second layer of that name fails when it claims the names of its variables.
+    A layer that fails leaves nothing behind.
     """
     graph = default_graph()
     if x.graph is not graph:
@@ -28,9 +29,10 @@ def layer_scope(x: Tensor, name: str | None, kind: str) -> Iterator[Builder]:
             f"the layer's input {x.name} belongs to {x.graph.name!r}, the current graph is {graph.name!r}",
             hint="build the layer inside `with graph:` of its input",
         )
-    fresh = graph.unique_name(name or kind).removeprefix(graph.scope)
-    with scoped(graph, name or fresh):
-        yield Builder(graph)
+    with graph.attempt():
+        fresh = graph.unique_name(name or kind).removeprefix(graph.scope)
+        with scoped(graph, name or fresh):
+            yield Builder(graph)
 
 
 def layer_input(x: Any, kind: str) -> Tensor:
@@ -65,4 +67,10 @@ def positive(value: Any, what: str, kind: str) -> int:
 
 def activated(y: Tensor, activation: Activation) -> Tensor:
     """activation(y), or y where there is none."""
-    return y if activation is None else activation(y)
+    if activation is None:
+        return y
+    if not callable(activation):
+        raise AttributeValueError(
+            f"the activation {activation!r:.80} is no function", hint="pass one, such as gf.nn.relu"
+        )
+    return activation(y)

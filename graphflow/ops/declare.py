@@ -77,8 +77,9 @@ def variable(
         if initializer is not None and not isinstance(initializer, Initializer):
             value = as_array(initializer, dtype)
             initializer = initializers.value(value)
-            dtype = as_dtype(value.dtype) if dtype is None else dtype
-            shape = value.shape if shape is None else shape
+        if initializer is not None and initializer.array is not None:
+            dtype = as_dtype(initializer.array.dtype) if dtype is None else dtype
+            shape = initializer.array.shape if shape is None else shape
         if shape is None:
             raise ShapeError(f"variable {name!r} has no shape", hint="pass shape=(...) or an initial array")
         sizes = as_shape(shape)
@@ -114,8 +115,10 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
     """
     graph = default_graph()
     with _blame():
+        if name is not None:
+            checked_name(name, "constant")
         array = as_array(value, dtype)
-        if array.dtype.kind in "fc" and not allow_nan and np.isnan(array).any():
+        if as_dtype(array.dtype).is_differentiable and not allow_nan and np.isnan(array).any():
             where = tuple(int(index[0]) for index in np.nonzero(np.isnan(np.atleast_1d(array))))
             raise DTypeError(
                 f"the constant holds NaN, first at index {where}",
@@ -234,7 +237,8 @@ def check_distinct(assigns: Sequence[Node]) -> None:
         target = node.inputs[0]
         if node.graph is not assigns[0].graph:
             raise GraphError(
-                f"updates of the graphs {node.graph.name!r} and {assigns[0].graph.name!r} are mixed"
+                f"updates of the graphs {node.graph.name!r} and {assigns[0].graph.name!r} are mixed",
+                hint="apply them in sessions of their own",
             )
         if target in seen:
             raise GraphError(

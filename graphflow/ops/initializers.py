@@ -75,9 +75,14 @@ class Initializer:
                 hint="give both the same shape, or leave the variable's shape out",
             )
         if self.name in ("orthogonal", "identity") and len(shape) < 2:
-            raise ShapeError(f"{self.name} makes matrices, but the variable has shape {list(shape)}")
+            raise ShapeError(
+                f"{self.name} makes matrices, but the variable has shape {list(shape)}",
+                hint="give it two axes, or use gf.initializers.normal()",
+            )
         if self.name == "identity" and len(shape) != 2:
-            raise ShapeError(f"identity makes a matrix, but the variable has shape {list(shape)}")
+            raise ShapeError(
+                f"identity makes a matrix, but the variable has shape {list(shape)}", hint="give it two axes"
+            )
         if self.name in _RANDOM and not kind.is_floating:
             raise DTypeError(
                 f"{self.name} makes real numbers, but the variable has dtype {kind}",
@@ -103,7 +108,9 @@ def _fits(array: np.ndarray, dtype: DType) -> None:
     """Refuse a start value that changes when stored as `dtype`, but for the rounding of floats."""
     source = as_dtype(array.dtype)
     if source.kind == "complex" and dtype.kind != "complex":
-        raise DTypeError(f"the initial value is complex, but the variable has dtype {dtype}")
+        raise DTypeError(
+            f"the initial value is complex, but the variable has dtype {dtype}", hint="use a complex dtype"
+        )
     if dtype.is_differentiable or source is dtype:
         return
     with np.errstate(all="ignore"):

@@ -220,7 +220,9 @@ def _totals_text(report: Report) -> str:
         row = [label, f"{totals.nodes:,}", count_text(totals.flops), bytes_text(totals.weight_bytes)]
         rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))
     text = _table(rows, right=range(1, 5))
-    unknown = sorted({name for feed in report.original.feeds for size in feed.shape for name in symbols(size)})
+    unknown = sorted(
+        {name for feed in report.original.feeds for size in feed.shape for name in symbols(size)}
+    )
     counted = "" if not unknown else f"\ncounted with {' = '.join([*unknown, '1'])}"
     change = ""
     if before.peak_bytes and after.peak_bytes is not None:

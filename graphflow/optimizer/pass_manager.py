@@ -225,13 +225,14 @@ def _split(text: str) -> list[str]:
         depth += (letter == "{") - (letter == "}")
         if depth not in (0, 1):
             raise AttributeValueError(
-                f"the braces of the pipeline {text!r} do not match at column {position}"
+                f"the braces of the pipeline {text!r} do not match at column {position}",
+                hint="write options as pass{name=value}",
             )
         if letter == "," and depth == 0:
             items.append(text[start:position])
             start = position + 1
     if depth:
-        raise AttributeValueError(f"the pipeline {text!r} does not close its last brace")
+        raise AttributeValueError(f"the pipeline {text!r} does not close its last brace", hint="add a '}'")
     items.append(text[start:])
     return [item.strip() for item in items if item.strip()]
 
@@ -242,7 +243,9 @@ def _parse_pass(item: str, known: dict[str, type[Pass]]) -> Pass:
     if kind is None:
         raise AttributeValueError(f"there is no pass {name.strip()!r}", hint=_nearest(name.strip(), known))
     if brace and not rest.endswith("}"):
-        raise AttributeValueError(f"{item!r}: nothing may follow the options of a pass")
+        raise AttributeValueError(
+            f"{item!r}: nothing may follow the options of a pass", hint="separate passes by commas"
+        )
     defaults = {one.name: one.default for one in fields(kind)}
     given: dict[str, object] = {}
     for option in rest.removesuffix("}").replace(",", " ").split():

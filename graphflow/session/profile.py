@@ -153,7 +153,9 @@ def _time_node(
         raise error.located(origin=node.origin) from error
     except Exception as error:
         raise BackendError(
-            f"node {node.name!r} ({node.op.name}) fails: {error}", origin=node.origin
+            f"node {node.name!r} ({node.op.name}) fails: {error}",
+            hint="feed values that it can take, or less of them",
+            origin=node.origin,
         ) from error
     values.update((tensor, value) for tensor, value in zip(node.outputs, outputs) if tensor not in values)
     made = ", ".join(str(tensor.type) for tensor in node.outputs)

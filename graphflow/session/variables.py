@@ -225,6 +225,5 @@ def checked_value(tensor: Tensor, value: Any) -> np.ndarray:
             f"the value {list(array.shape)}",
             hint=f"give it an array of shape {list(tensor.shape)}",
             operands=describe([tensor]),
-            origin=tensor.node.origin,
         )
     return array

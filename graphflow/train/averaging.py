@@ -60,15 +60,17 @@ class ExponentialMovingAverage:
         graph = listed[0].graph
         b = Builder(graph, provenance.capture())
         assigns = []
-        with graph, scoped(graph, graph.unique_name(self.name)[len(graph.scope) :]):
+        shadows: dict[Tensor, Tensor] = {}
+        with graph, graph.attempt(), scoped(graph, graph.unique_name(self.name)[len(graph.scope) :]):
             started = variable("started", (), initializers.zeros(), bool_, trainable=False)
             for target in listed:
                 value = widened(b, target)
                 shadow = variable(target.node.name, target.shape, initializers.zeros(), value.dtype, False)
-                self._shadows[target] = shadow
+                shadows[target] = shadow
                 mixed = b.add(b.multiply(self.decay, shadow), b.multiply(1 - self.decay, value))
                 assigns.append(assign_node(b, shadow, b.where(started, mixed, value)))
             assigns.append(assign_node(b, started, b.tensor(True)))
+        self._shadows.update(shadows)
         return Update(assigns, name=self.name)
 
     def of(self, target: Tensor) -> Tensor:

@@ -69,6 +69,10 @@ class Minimizer(ABC):
         <update 'sgd' of w, sgd/step>
         """
         _check_loss(loss)
+        with loss.graph.attempt():
+            return self._minimized(loss, variables)
+
+    def _minimized(self, loss: Tensor, variables: Tensor | Sequence[Tensor] | None) -> Update:
         reached = ancestors([loss])
         if variables is None:
             known = loss.graph.variables.values()
@@ -113,7 +117,7 @@ class Minimizer(ABC):
         _check_targets([target for _, target in kept])
         graph = kept[0][1].graph
         b = Builder(graph, provenance.capture())
-        with graph, scoped(graph, _unique_scope(graph, self.name)):
+        with graph, graph.attempt(), scoped(graph, _unique_scope(graph, self.name)):
             changes = self.changes(b, [slope for slope, _ in kept], [target for _, target in kept])
             assigns = [assign_node(b, target, value) for target, value in changes]
         return Update([*assigns, *also], training=True, name=self.name)

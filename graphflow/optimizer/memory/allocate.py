@@ -188,9 +188,14 @@ def _check(buffer: Buffer) -> None:
         numbers = (buffer.first, buffer.last, buffer.size, buffer.alignment, buffer.address or 0)
         first, last, size, alignment, address = map(operator.index, numbers)
     except TypeError:
-        raise MemoryPlanError(f"{buffer} has a field that is not a whole number") from None
+        raise MemoryPlanError(
+            f"{buffer} has a field that is not a whole number", hint="count bytes and instants with ints"
+        ) from None
     if first > last:
-        raise MemoryPlanError(f"buffer {buffer.id!r} dies at {last}, before its birth at {first}")
+        raise MemoryPlanError(
+            f"buffer {buffer.id!r} dies at {last}, before its birth at {first}",
+            hint="a buffer is live in [first, last), so first <= last",
+        )
     if size < 0 or alignment < 1 or address < 0:
         raise MemoryPlanError(
             f"buffer {buffer.id!r} has size {size}, alignment {alignment}, address {buffer.address}",
@@ -198,7 +203,8 @@ def _check(buffer: Buffer) -> None:
         )
     if address % alignment:
         raise MemoryPlanError(
-            f"buffer {buffer.id!r} is fixed at {address}, which is no multiple of its alignment {alignment}"
+            f"buffer {buffer.id!r} is fixed at {address}, which is no multiple of its alignment {alignment}",
+            hint="round its address up to one, or lower the alignment",
         )
     if max(abs(first), abs(last), alignment) > _LARGEST:
         raise MemoryPlanError(f"buffer {buffer.id!r} has an instant or alignment above 2**60")

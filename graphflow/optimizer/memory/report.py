@@ -106,7 +106,9 @@ class MemoryReport:
         if rest:
             rows.append((f"{len(rest)} more", show_bytes(sum(one.bytes for one in rest)), ""))
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        shown = [f"  {name:<{widths[0]}}  {size:>{widths[1]}}  {places}".rstrip() for name, size, places in rows]
+        shown = [
+            f"  {name:<{widths[0]}}  {size:>{widths[1]}}  {places}".rstrip() for name, size, places in rows
+        ]
         return [f"peak at {self.peak_node}{place}, where {len(self.live)} values are live:", *shown]
 
 

@@ -138,8 +138,12 @@ class JaxBackend:
         return _place(array)
 
     def get(self, array: Any) -> np.ndarray:
-        """A host copy of a device array, which the caller may write to."""
-        return np.array(array)
+        """A host copy of a device array, which the caller may write to.
+
+        To ask for the memory of a computation that has failed ends the process; to wait for it first
+        raises the failure.
+        """
+        return np.array(array.block_until_ready())
 
 
 def _dispatcher(compiled: Any) -> Callable[..., Sequence[Any]]:
