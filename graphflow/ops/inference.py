@@ -173,8 +173,9 @@ def require(condition: bool, message: str, hint: str | None = None) -> None:
 
 def require_dtype(type: TensorType, dtypes: Sequence[DType] | str, what: str) -> None:
     """Raise a DTypeError unless `type` has one of the dtypes, or of the kinds in a string."""
-    allowed = isinstance(dtypes, str)
-    fits = type.dtype.kind in dtypes.split() if allowed else type.dtype in dtypes  # type: ignore[union-attr]
+    if isinstance(dtypes, str):
+        fits, shown = type.dtype.kind in dtypes.split(), dtypes
+    else:
+        fits, shown = type.dtype in dtypes, ", ".join(map(str, dtypes))
     if not fits:
-        shown = dtypes if allowed else ", ".join(map(str, dtypes))
         raise DTypeError(f"{what} has dtype {type.dtype}", hint=f"it must be {shown}; convert with gf.astype")

@@ -119,7 +119,7 @@ def profile_program(
         variables.ensure(node.name for node in order if node.op.name == "variable")
         for node in order:
             if node.op.name == "variable":  # a copy, since a later run may take over the variable's memory
-                values[node.output] = backend.put(backend.get(variables.arrays[node.name]))
+                values[node.output] = backend.put(variables.read(node.name))
             elif node.op.name == "session_key":
                 values[node.output] = backend.put(variables.key())
     compiled: dict[Any, Executable] = {}

@@ -31,7 +31,10 @@ def make_runner(executable: Executable, variables: Variables, donate: bool) -> R
         BackendError: if the run failed and nothing has changed.
     """
     make = _make_update if executable.updated else _make_reader
-    return make(executable, variables, bound_call(executable, variables, donate))
+    call = bound_call(executable, variables, donate)
+    if executable.updated and donate and not executable.program.fetch_count:
+        call = _waiting(call)  # there is no result whose arrival would show that the run has failed
+    return make(executable, variables, call)
 
 
 def _make_update(executable: Executable, variables: Variables, call: Call) -> Runner:
@@ -144,7 +147,7 @@ def _flat_call(executable: Executable) -> Call:
 def fail(error: BaseException, variables: Variables, names: Sequence[str]) -> NoReturn:
     """Raise what a failed run means for the session; the lock is held."""
     variables.require_intact(names)
-    lost = variables.note_losses(names, f"{type(error).__name__}: {error}")
+    lost = variables.note_losses(variables.arrays, f"{type(error).__name__}: {error}")
     if lost:
         raise variables.lost_error(lost) from error
     if isinstance(error, GraphFlowError) or not isinstance(error, Exception):

@@ -8,7 +8,7 @@ or on which other variables there are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Variables(Mapping[Any, np.ndarray]):
         with self.lock:
             self.require_intact([name])
             self.ensure([name])
-            return self._backend.get(self.arrays[name])
+            return self.read(name)
 
     def __setitem__(self, key: Tensor | str, value: Any) -> None:
         self._set([(key, value)])
@@ -167,8 +167,8 @@ class Variables(Mapping[Any, np.ndarray]):
             raise self.lost_error(lost)
 
     def note_losses(self, names: Iterable[str], reason: str) -> list[str]:
-        """Forget the values whose memory a failed run has consumed; return their names."""
-        gone = [name for name in names if _is_deleted(self.arrays.get(name))]
+        """Forget the values that a failed run has consumed or spoilt; return their names."""
+        gone = [name for name in names if _is_spoilt(self.arrays.get(name))]
         self.forget(gone, reason)
         return gone
 
@@ -196,14 +196,31 @@ class Variables(Mapping[Any, np.ndarray]):
         with self.lock:
             self.require_intact()
             self.ensure(self._graph.variables)
-            get: Callable[[Any], np.ndarray] = self._backend.get
-            return {name: get(self.arrays[name]) for name in self._graph.variables}
+            return {name: self.read(name) for name in self._graph.variables}
+
+    def read(self, name: str) -> np.ndarray:
+        """A copy of a value that is there; the lock is held.
+
+        Raises:
+            SessionError: if it turns out that the run that made it has failed in the background.
+        """
+        try:
+            value: np.ndarray = self._backend.get(self.arrays[name])
+            return value
+        except Exception as error:
+            lost = self.note_losses(self.arrays, f"{type(error).__name__}: {error}")
+            if not lost:
+                raise
+            raise self.lost_error(lost) from error
 
 
-def _is_deleted(array: Any) -> bool:
-    """Whether a device array's memory was handed to a run; host arrays never are."""
-    deleted = getattr(array, "is_deleted", None)
-    return deleted is not None and bool(deleted())
+def _is_spoilt(array: Any) -> bool:
+    """Whether a device array was handed to a run, or made by one that failed; host arrays never are."""
+    block = getattr(array, "block_until_ready", None)
+    try:
+        return block is not None and (array.is_deleted() or block() is None)
+    except Exception:
+        return True
 
 
 def session_key(seed: int, step: int) -> np.ndarray:

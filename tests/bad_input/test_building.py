@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 import graphflow as gf
-from graphflow.errors import AttributeValueError, DTypeError, GradientError, GraphError, GraphFlowError, ShapeError
+from graphflow.errors import (
+    AttributeValueError,
+    DTypeError,
+    GradientError,
+    GraphError,
+    GraphFlowError,
+    ShapeError,
+)
 from tests.bad_input.refusal import refused
 
 
@@ -37,14 +44,20 @@ def test_assumed_sizes_of_a_failed_call_are_forgotten(backend: str) -> None:
     with refused(ShapeError):
         a + b
     with gf.Session(backend=backend) as sess:
-        shapes = [found.shape for found in sess.run([a * 1.5, b * 1.5], {a: np.zeros((1, 2)), b: np.zeros((4, 3))})]
+        shapes = [
+            found.shape for found in sess.run([a * 1.5, b * 1.5], {a: np.zeros((1, 2)), b: np.zeros((4, 3))})
+        ]
     assert shapes == [(1, 2), (4, 3)]
 
 
 def test_names_used_twice() -> None:
     gf.variable("w", (3,))
     gf.placeholder("x", ())
-    for declare in (lambda: gf.variable("w", (2,)), lambda: gf.placeholder("w", ()), lambda: gf.variable("x", ())):
+    for declare in (
+        lambda: gf.variable("w", (2,)),
+        lambda: gf.placeholder("w", ()),
+        lambda: gf.variable("x", ()),
+    ):
         with pytest.raises(GraphError, match="taken already") as caught:
             declare()
         assert str(caught.value).count("test_building.py:") == 2  # where it was taken, and where again
@@ -78,7 +91,10 @@ def test_names_that_cannot_be(name: Any) -> None:
 CONSTANTS = {
     "NaN": (lambda: gf.constant([1.0, float("nan")]), "NaN, first at index (1,)"),
     "NaN as an int": (lambda: gf.constant(float("nan"), dtype=gf.int32), "whole numbers"),
-    "NaN of 16 bits": (lambda: gf.constant([0.0, float("nan")], dtype=gf.bfloat16), "NaN, first at index (1,)"),
+    "NaN of 16 bits": (
+        lambda: gf.constant([0.0, float("nan")], dtype=gf.bfloat16),
+        "NaN, first at index (1,)",
+    ),
     "complex NaN": (lambda: gf.constant(np.array([1j, complex(0, np.nan)])), "NaN"),
     "text": (lambda: gf.constant("abc"), "<U3"),
     "None": (lambda: gf.constant(None), "object"),
@@ -321,6 +337,8 @@ def test_what_fails_half_way_leaves_nothing_behind() -> None:
     with pytest.raises(ZeroDivisionError):
         gf.train.Adam(lambda done: 1 / 0).minimize(gf.sum(y))
     loss = gf.sum(y)
-    assert [line for line in gf.print_graph(graph).splitlines() if "adam" in line or "gradients" in line] == []
+    assert [
+        line for line in gf.print_graph(graph).splitlines() if "adam" in line or "gradients" in line
+    ] == []
     assert text.splitlines()[2] in gf.print_graph(graph)
     assert gf.train.Adam(0.1).minimize(loss).name == "adam" and "adam/step" in graph.variables

@@ -78,6 +78,43 @@ def test_a_failure_of_a_donated_call_poisons_the_session_until_it_is_restored(tm
         assert values(sess) == [[3.0] * 3, [6.0] * 3, 2]
 
 
+LATER: dict[str, Callable[[gf.Session, SimpleNamespace, Any], Any]] = {
+    "reading a variable": lambda sess, net, folder: sess.variables["a"],
+    "fetching it": lambda sess, net, folder: sess.run(net.a),
+    "another update": lambda sess, net, folder: sess.run(net.update, {net.x: [1.0]}),
+    "a checkpoint": lambda sess, net, folder: sess.save_checkpoint(folder),
+    "a profile": lambda sess, net, folder: sess.profile(net.a),
+}
+
+
+@pytest.mark.parametrize("case", LATER)
+def test_a_failure_in_the_background_is_found_at_the_next_use(tmp_path, case: str) -> None:
+    net = greedy()
+    with gf.Session(backend="jax") as sess:
+        step = sess.make_callable([net.outer, net.update], [net.x])
+        step([1.0])
+        sess.save_checkpoint(tmp_path)
+        step(np.zeros(HUGE, np.float32))  # the callable returns before the computation fails
+        for _ in range(2):
+            with refused(SessionError, "lost the values", "Out of memory", "try: restore"):
+                LATER[case](sess, net, tmp_path)
+        sess.restore_checkpoint(tmp_path)
+        step([1.0])
+        assert values(sess) == [[3.0] * 3, [5.0] * 3, 2]
+
+
+def test_an_update_alone_is_waited_for() -> None:
+    x = gf.placeholder("x", ("n",))
+    a = gf.variable("a", (), initializer=gf.initializers.ones())
+    outer = gf.expand_dims(x, axis=1) * gf.expand_dims(x, axis=0)
+    update = gf.assign(a, a + gf.max(gf.cumulative_sum(outer, axis=1)))
+    with gf.Session(backend="jax") as sess:
+        sess.run(update, {x: [1.0, 1.0]})
+        with refused(SessionError, "lost the values of 'a'"):
+            sess.run(update, {x: np.zeros(HUGE, np.float32)})
+        assert sess.step == 1
+
+
 def test_setting_all_lost_values_heals_the_session() -> None:
     net = greedy()
     with gf.Session(backend="jax") as sess:
@@ -88,7 +125,9 @@ def test_setting_all_lost_values_heals_the_session() -> None:
         assert values(sess) == [[1.0] * 3, [2.0] * 3, 1]
 
 
-def test_what_is_found_out_while_compiling_loses_nothing(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_found_out_while_compiling_loses_nothing(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net = greedy()
     with gf.Session(backend=backend) as sess:
         sess.run(net.update, {net.x: [1.0, 3.0]})
@@ -98,7 +137,7 @@ def test_what_is_found_out_while_compiling_loses_nothing(backend: str, monkeypat
 
         with monkeypatch.context() as patched:
             patched.setattr(type(sess.backend), "compile", broken)
-            with refused(BackendError, "the compiler gave up"):
+            with pytest.raises(BackendError, match="the compiler gave up"):
                 sess.run([net.update, net.outer], {net.x: [1.0]})
         assert values(sess) == [[2.0] * 3, [3.0] * 3, 1]
         sess.run([net.update, net.outer], {net.x: [1.0]})

@@ -43,9 +43,7 @@ def test_what_cannot_be_fetched(backend: str, case: str, nest: Callable[[Any], A
         assert sess.step == 0 and sess.run(loss) == 0.0
 
 
-@pytest.mark.parametrize(
-    "name", ["los", "loss:1", "loss:x", "loss:-1", "", "/loss", "loss:0:0", " loss"]
-)
+@pytest.mark.parametrize("name", ["los", "loss:1", "loss:x", "loss:-1", "", "/loss", "loss:0:0", " loss"])
 def test_names_that_are_not_there(backend: str, name: str) -> None:
     w = gf.variable("w", (2,))
     gf.sum(w, name="loss")

@@ -209,7 +209,9 @@ def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.
         with refused(FileFormatError, "No space left"):
             sess.save_checkpoint(tmp_path / "checkpoint")
     assert sorted(os.listdir(tmp_path)) in (["model"], ["checkpoint", "model"])
-    assert gf.saved_model.load(folder).run({"x": np.ones((1, 3))}, backend="numpy")["y"].tolist() == [[6.0, 6.0]]
+    assert gf.saved_model.load(folder).run({"x": np.ones((1, 3))}, backend="numpy")["y"].tolist() == [
+        [6.0, 6.0]
+    ]
 
 
 def test_what_is_wrong_with_a_model_call(tmp_path: Path) -> None:
@@ -257,7 +259,7 @@ def test_what_is_wrong_with_a_model_call(tmp_path: Path) -> None:
 # Text
 
 
-@given(st.text() | st.text("graphflow-tx1 \"{}%:=()[]@n,#\n"))
+@given(st.text() | st.text('graphflow-tx1 "{}%:=()[]@n,#\n'))
 def test_garbage_is_no_graph(text: str) -> None:
     with pytest.raises(ParseError) as caught:
         gf.parse_graph(text)

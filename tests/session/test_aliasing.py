@@ -106,10 +106,14 @@ def test_values_that_are_set_stay_the_callers(backend: str) -> None:
 def test_one_initial_array_for_several_variables(backend: str) -> None:
     array = np.ones(4, np.float32)
     initial = gf.initializers.value(array)
-    names = [gf.variable(name, initializer=start) for name, start in zip("abcd", [array, array, initial, initial])]
+    names = [
+        gf.variable(name, initializer=start) for name, start in zip("abcd", [array, array, initial, initial])
+    ]
     updates = [gf.assign(variable, variable + float(place)) for place, variable in enumerate(names)]
     with gf.Session(backend=backend) as sess, gf.Session(backend=backend) as other:
         for update in updates:
             sess.run(update)
         assert [float(sess.variables[name][0]) for name in "abcd"] == [1.0, 2.0, 3.0, 4.0]
-        assert [float(other.variables[name][0]) for name in "abcd"] == [1.0] * 4 and array.tolist() == [1.0] * 4
+        assert [float(other.variables[name][0]) for name in "abcd"] == [1.0] * 4 and array.tolist() == [
+            1.0
+        ] * 4

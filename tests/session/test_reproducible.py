@@ -36,7 +36,9 @@ def test_another_process_gives_the_same_bits(backend: str) -> None:
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)}
         command = [sys.executable, "-c", PROGRAM, backend]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=300, check=True
+        )
         digests.add(done.stdout.strip())
     assert len(digests) == 1
 
