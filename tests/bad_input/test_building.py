@@ -251,7 +251,7 @@ def test_a_function_of_the_user_fails_with_its_own_error() -> None:
     def broken(tensor: gf.Tensor) -> gf.Tensor:
         raise ValueError("mine")
 
-    with pytest.raises(ValueError, match="^mine$"):
+    with pytest.raises(ValueError, match=r"^mine$"):
         gf.layers.dense(gf.zeros((1, 2)), 3, activation=broken)
     with pytest.raises(TypeError, match="unexpected keyword"):
         gf.layers.dense(gf.zeros((1, 2)), 3, unknown=1)

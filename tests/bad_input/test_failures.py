@@ -55,7 +55,7 @@ def test_a_failure_of_a_donated_call_poisons_the_session_until_it_is_restored(tm
     with gf.Session(backend="jax") as sess:
         sess.run(net.update, {net.x: [1.0, 3.0]})
         sess.save_checkpoint(tmp_path)
-        with pytest.raises(SessionError, match="lost the values of 'a', 'b'.*RESOURCE_EXHAUSTED") as caught:
+        with pytest.raises(SessionError, match=r"lost the values of 'a', 'b'.*RESOURCE_EXHAUSTED") as caught:
             overrun(sess, net)
         shown = str(caught.value)
         assert "test_failures.py:" in shown and "float32[3]" in shown and "restore_checkpoint" in shown

@@ -85,7 +85,7 @@ def test_places_where_nothing_can_be_written(tmp_path: Path, case: str) -> None:
 
 
 def test_pictures_that_cannot_be_drawn(tmp_path: Path) -> None:
-    sess, x, y = trained("numpy")
+    _, _, y = trained("numpy")
     for name in ("g.jpeg", "g", "g.svg.zip"):
         with refused(FileFormatError, name, ".svg"):
             gf.viz.render(y, tmp_path / name)
