@@ -19,9 +19,11 @@ from graphflow.ops import (
     reduction,
     rounding,
     running,
+    selection,
     shape,
     slicing,
     softmax,
+    sorting,
     state,
     trigonometry,
 )
@@ -42,9 +44,11 @@ __all__ = [
     "reduction",
     "rounding",
     "running",
+    "selection",
     "shape",
     "slicing",
     "softmax",
+    "sorting",
     "state",
     "trigonometry",
 ]

@@ -35,7 +35,7 @@ def _as_index(entry: Any) -> Any:
     if kind in ("bool", "b"):
         raise DTypeError(
             "a boolean mask would select a number of elements that is known only when the graph runs",
-            hint="gf.where(mask, x, 0) keeps the shape; gf.sum(gf.where(mask, x, 0)) reduces the selection",
+            hint="gf.where(mask, x, 0) keeps the shape; gf.compress(mask, x, axis=0, size=9) takes up to 9",
         )
     if kind not in ("int", "uint", "i", "u"):
         raise DTypeError(

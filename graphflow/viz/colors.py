@@ -56,6 +56,7 @@ _BY_FAMILY = {
     "normalization": REDUCTION,
     "shape": SHAPE,
     "indexing": SHAPE,
+    "sorting": SHAPE,
     "random": RANDOM,
     "control": CONTROL,
     "state": CONTROL,

@@ -142,6 +142,6 @@ _RULES: dict[str, Callable[[Node], int]] = {
     **dict.fromkeys(("mean", "logsumexp", "softmax", "log_softmax"), _times_read(3)),
     **dict.fromkeys(("layer_norm", "batch_norm", "group_norm", "instance_norm"), _times_read(5)),
     **dict.fromkeys(("cholesky", "inverse", "inv", "solve", "det", "triangular_solve"), _cubic),
-    **dict.fromkeys(("sort", "argsort", "top_k"), _sort),
+    **dict.fromkeys(("sort", "argsort", "top_k", "unique_all"), _sort),
     **dict.fromkeys(("stop_gradient", "identity"), _nothing),
 }
