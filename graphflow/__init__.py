@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow import errors
 from graphflow.autodiff.check import check_gradients
+from graphflow.autodiff.custom import custom_gradient, straight_through
+from graphflow.autodiff.products import hessian, hessian_vector_product, jvp, vjp
 from graphflow.autodiff.reverse import gradients
 from graphflow.errors import (
     AttributeValueError,
@@ -249,21 +251,22 @@ __all__ = [
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
     "bitwise_xor", "bool", "broadcast_to", "ceil", "check_gradients", "clip", "complex128", "complex64",
     "compress", "concat", "constant", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
-    "cumulative_sum", "data", "default_graph", "diagonal", "diagonal_matrix", "divide", "einsum", "equal",
-    "erf", "errors", "exp", "expand_dims", "expm1", "eye", "flatten", "flip", "float16", "float32",
-    "float64", "floor", "floor_divide", "full", "full_like", "gather_nd", "gradients", "greater",
-    "greater_equal", "group", "hypot", "identity", "index_add", "initializers", "int16", "int32", "int64",
-    "int8", "is_finite", "is_inf", "is_nan", "isin", "layers", "less", "less_equal", "linspace", "log",
-    "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logsumexp", "matmul", "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min",
-    "minimum", "moveaxis", "multiply", "name_scope", "negative", "nn", "nonzero", "not_equal", "one_hot",
-    "ones", "ones_like", "optimize", "outer", "pad", "parse_graph", "permute_dims", "placeholder",
-    "plan_memory", "pow", "print_graph", "prod", "progress", "promote", "random", "reciprocal", "registry",
-    "remainder", "repeat", "reset_default_graph", "reshape", "roll", "round", "rsqrt", "saved_model",
-    "scatter_nd_add", "searchsorted", "shape_of", "sign", "sin", "sinh", "slice", "sort", "split", "sqrt",
-    "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes", "take",
-    "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_networkx", "top_k", "trace", "train",
-    "training", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unique_all",
-    "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "variable", "vecdot",
-    "vector_norm", "verify", "viz", "where", "zeros", "zeros_like",
+    "cumulative_sum", "custom_gradient", "data", "default_graph", "diagonal", "diagonal_matrix", "divide",
+    "einsum", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye", "flatten", "flip", "float16",
+    "float32", "float64", "floor", "floor_divide", "full", "full_like", "gather_nd", "gradients", "greater",
+    "greater_equal", "group", "hessian", "hessian_vector_product", "hypot", "identity", "index_add",
+    "initializers", "int16", "int32", "int64", "int8", "is_finite", "is_inf", "is_nan", "isin", "jvp",
+    "layers", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "matrix_transpose", "max", "maximum",
+    "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "name_scope", "negative", "nn",
+    "nonzero", "not_equal", "one_hot", "ones", "ones_like", "optimize", "outer", "pad", "parse_graph",
+    "permute_dims", "placeholder", "plan_memory", "pow", "print_graph", "prod", "progress", "promote",
+    "random", "reciprocal", "registry", "remainder", "repeat", "reset_default_graph", "reshape", "roll",
+    "round", "rsqrt", "saved_model", "scatter_nd_add", "searchsorted", "shape_of", "sign", "sin", "sinh",
+    "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
+    "straight_through", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh",
+    "tensordot", "tile", "to_networkx", "top_k", "trace", "train", "training", "tril", "triu", "trunc",
+    "uint16", "uint32", "uint64", "uint8", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "unstack", "var", "variable", "vecdot", "vector_norm", "verify", "viz", "vjp", "where", "zeros",
+    "zeros_like",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ For a random direction u the directional derivative of s(x) = sum(y(x)) is both
 
 so one number is compared whatever the shapes are. The graph is copied with float64 in place of the
 narrower floats first, so that the difference is not drowned in rounding.
+Gradients that are custom cannot be built in a copy, so they are built first and copied, too.
 
 Source: the projection test of HIPS/autograd and PyTensor's verify_grad.
 """
@@ -78,10 +79,13 @@ def check_gradients(
     if not targets or not sources:
         return []
     point = _point(targets[0].graph, feeds)
-    copies, values = _in_double(targets, sources, point)
+    slopes = gradients(targets, sources) if targets[0].graph.custom_gradients else []
+    custom = [tensor for tensor in slopes if tensor is not None]
+    copies, values = _in_double([*targets, *custom], sources, point)
     new_targets = [copies[tensor] for tensor in targets]
     new_sources = [copies[tensor] for tensor in sources]
-    made = [tensor for tensor in gradients(new_targets, new_sources) if tensor is not None]
+    new_slopes = [copies[tensor] for tensor in custom] or gradients(new_targets, new_sources)
+    made = [tensor for tensor in new_slopes if tensor is not None]
     symbolic, at_sources = evaluate(made, values), evaluate(new_sources, values)
     rng = np.random.default_rng(seed)
     checks = []

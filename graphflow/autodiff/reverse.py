@@ -3,7 +3,8 @@
 For y = f(x) the sweep carries cotangents, dy/dt summed over the elements of y, for every tensor t
 between x and y. A node's operator turns the cotangents of its outputs into those of its inputs (its
 vector-Jacobian product); where a tensor is read several times they add up; where broadcasting
-copied elements they are summed back. A cotangent that is zero is None and costs no node.
+copied elements they are summed back. A cotangent that is zero is None and costs no node. A function
+with a gradient of its own counts as one node that reads its arguments.
 
 Source: Griewank and Walther, Evaluating Derivatives, 2008, chapter 3.
 """
@@ -11,7 +12,7 @@ Source: Griewank and Walther, Evaluating Derivatives, 2008, chapter 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.errors import GradientError
 from graphflow.ir import provenance
@@ -23,6 +24,9 @@ from graphflow.ir.opdef import NotDifferentiable
 from graphflow.ir.traversal import ancestors, creation_order
 from graphflow.ir.types import TensorType
 from graphflow.ops.shape import sum_to
+
+if TYPE_CHECKING:
+    from graphflow.autodiff.custom import CustomGradient
 
 POLICIES = ("zero", "none", "raise")
 
@@ -58,7 +62,11 @@ def gradients(
     [<tensor gradients/add:0 float32[n] by add>]
     """
     targets, sources = listed(ys, "ys"), listed(xs, "xs")
-    _check(targets, sources, unconnected)
+    if not isinstance(unconnected, str) or unconnected not in POLICIES:
+        raise GradientError(
+            f"unconnected={unconnected!r:.80} is no policy", hint="use 'zero', 'none' or 'raise'"
+        )
+    require_differentiable(targets, sources)
     graph = targets[0].graph
     builder = Builder(graph, provenance.capture())
     outer = graph.scope
@@ -80,6 +88,7 @@ class _Sweep:
     def __init__(self, builder: Builder, targets: list[Tensor], sources: list[Tensor], prefix: str) -> None:
         self.builder = builder
         self.prefix = prefix
+        self.customs = builder.graph.custom_gradients
         self.active, self.nodes = _downstream(sources, targets)
         self.gathered: dict[Tensor, Tensor] = {}
 
@@ -97,8 +106,9 @@ class _Sweep:
     def run(self) -> None:
         """Visit the nodes in reverse, with their line and scope for what is built."""
         builder, graph, gathered = self.builder, self.builder.graph, self.gathered
+        customs = self.customs
         for node in reversed(self.nodes):
-            for tensor in node.outputs:
+            for tensor in customs[node].outputs if node in customs else node.outputs:
                 if tensor in gathered:
                     break
             else:
@@ -110,6 +120,10 @@ class _Sweep:
 
     def step(self, node: Node) -> None:
         """Carry the cotangents of a node's outputs over to its inputs."""
+        if node in self.customs:
+            custom = self.customs[node]
+            self.spread(custom.inputs, custom.cotangents(self.builder, self.gathered, self.active), False)
+            return
         vjp = node.op.vjp
         if vjp is None or isinstance(vjp, NotDifferentiable):
             if vjp is None or not vjp.zero:
@@ -118,8 +132,11 @@ class _Sweep:
         parts = vjp(self.builder, node, *[self.gathered.get(tensor) for tensor in node.outputs])
         if len(parts) != len(node.inputs):
             raise _no_gradient(node, f"its rule gave {len(parts)} cotangents for {len(node.inputs)} inputs")
-        broadcasting = "broadcasting" in node.op.traits
-        for tensor, part in zip(node.inputs, parts):
+        self.spread(node.inputs, parts, "broadcasting" in node.op.traits)
+
+    def spread(self, inputs: Sequence[Tensor], parts: Sequence[Any], broadcasting: bool) -> None:
+        """Add the cotangents to those of the inputs, as far as a source is above them."""
+        for tensor, part in zip(inputs, parts):
             if part is None or tensor not in self.active or not tensor.type.dtype.is_differentiable:
                 continue
             if type(part) is not Tensor:
@@ -141,14 +158,35 @@ class _Sweep:
 
 def _downstream(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[set[Tensor], list[Node]]:
     """The tensors on which targets may depend and that depend on a source; and the nodes that read one."""
+    customs = targets[0].graph.custom_gradients
+    begun: set[CustomGradient] = set()
     active, readers = set(sources), []
-    for node in creation_order(ancestors(targets)):
-        for tensor in node.inputs:
+    for node in creation_order(_upstream(targets)):
+        custom = customs.get(node)
+        if custom is None:
+            reads, makes = node.inputs, node.outputs
+        elif custom not in begun:  # the sweep gets to the first of its nodes last, with all cotangents
+            begun.add(custom)
+            reads, makes = custom.reads, custom.outputs
+        else:
+            continue
+        for tensor in reads:
             if tensor in active:
-                active.update(node.outputs)
+                active.update(makes)
                 readers.append(node)
                 break
     return active, readers
+
+
+def _upstream(targets: Sequence[Tensor]) -> set[Node]:
+    """The nodes above the targets; also those that only a custom gradient leads to."""
+    customs = targets[0].graph.custom_gradients
+    found = fresh = ancestors(targets)
+    while customs and fresh:
+        arguments = [tensor for node in fresh if node in customs for tensor in customs[node].inputs]
+        fresh = ancestors(arguments, stop=lambda tensor: tensor.node in found)
+        found.update(fresh)
+    return found
 
 
 def _answer(
@@ -172,10 +210,13 @@ def _broken_edge(source: Tensor, targets: Sequence[Tensor], sweep: _Sweep) -> st
     """Why no cotangent reaches `source`: the first edge below it that a cotangent met and did not pass."""
     active, readers = _downstream([source], targets)
     for node in readers:
-        if not any(tensor in sweep.gathered for tensor in node.outputs):
+        custom = sweep.customs.get(node)
+        if not any(tensor in sweep.gathered for tensor in (custom or node).outputs):
             continue
-        edge = next(t for t in node.inputs if t in active and t not in sweep.gathered)
+        edge = next(t for t in (custom or node).inputs if t in active and t not in sweep.gathered)
         place = f"the path breaks between {edge.name} and {node.name} ({node.op.name}, {node.origin})"
+        if custom is not None:
+            return f"{place}: the custom gradient of {custom.name} passes none on to it"
         if isinstance(node.op.vjp, NotDifferentiable):
             return f"{place}: {node.op.vjp.reason}"
         if edge.dtype.is_differentiable:
@@ -183,6 +224,8 @@ def _broken_edge(source: Tensor, targets: Sequence[Tensor], sweep: _Sweep) -> st
         maker = edge.node.op.vjp
         reason = f" ({edge.node.op.name}: {maker.reason})" if isinstance(maker, NotDifferentiable) else ""
         return f"{place}: {edge.name} is {edge.dtype}, which has no gradients{reason}"
+    if source.node in ancestors(targets):
+        return "it is used only inside functions whose gradients are custom"
     return "no y depends on it"
 
 
@@ -208,11 +251,8 @@ def listed(tensors: Any, what: str) -> list[Tensor]:
     return several
 
 
-def _check(targets: list[Tensor], sources: list[Tensor], unconnected: str) -> None:
-    if not isinstance(unconnected, str) or unconnected not in POLICIES:
-        raise GradientError(
-            f"unconnected={unconnected!r:.80} is no policy", hint="use 'zero', 'none' or 'raise'"
-        )
+def require_differentiable(targets: list[Tensor], sources: list[Tensor]) -> None:
+    """Raise a GradientError unless these are floating-point tensors of one graph, one y at least."""
     if not targets:
         raise GradientError("there is no y to differentiate", hint="pass a tensor, or a list of them")
     graph = targets[0].graph
@@ -240,27 +280,41 @@ def _weights(ys: Any, targets: list[Tensor], grad_ys: Any) -> list[Tensor | None
     """A weight of the type of its y, or None for ones, for each target."""
     if grad_ys is None:
         return [None] * len(targets)
-    several = isinstance(grad_ys, (list, tuple)) and (
-        len(grad_ys) == len(targets) or not isinstance(ys, Tensor)
+    given = paired(ys, targets, grad_ys, "ys", "grad_ys")
+    return [
+        None if weight is None else of_type(target, weight, "weight")
+        for target, weight in zip(targets, given)
+    ]
+
+
+def paired(tensors: Any, several: list[Tensor], values: Any, what: str, whose: str) -> list[Any]:
+    """The values that go with the tensors, as a list of the same length; a single one may stand alone."""
+    listed = isinstance(values, (list, tuple)) and (
+        len(values) == len(several) or not isinstance(tensors, Tensor)
     )
-    given = list(grad_ys) if several else [grad_ys]
-    if len(given) != len(targets):
+    given = list(values) if listed else [values]
+    if len(given) != len(several):
         raise GradientError(
-            f"there are {len(targets)} ys but {len(given)} grad_ys",
-            hint="pass one weight, or None, for each y",
-            operands=describe(targets),
+            f"there are {len(several)} {what} but {len(given)} {whose}",
+            hint=f"pass one for each of the {what}",
+            operands=describe(several),
             origin=provenance.capture(),
         )
-    return [None if weight is None else _weight(target, weight) for target, weight in zip(targets, given)]
+    return given
 
 
-def _weight(target: Tensor, value: Any) -> Tensor:
+def of_type(target: Tensor, value: Any, what: str) -> Tensor:
+    """The value as a tensor, once it is known to have the type and graph of `target`."""
     tensor = Builder(target.graph).tensor(value, None if isinstance(value, Tensor) else target.dtype)
-    if tensor.type is not target.type:
-        raise GradientError(
-            f"the weight of {target.name} has type {tensor.type}, not {target.type}",
-            hint="grad_ys have the dtypes and shapes of the ys, symbolic sizes included",
-            operands=describe([target, tensor]),
-            origin=provenance.capture(),
-        )
-    return tensor
+    if tensor.type is target.type and tensor.graph is target.graph:
+        return tensor
+    if tensor.graph is not target.graph:
+        fault = f"belongs to the graph {tensor.graph.name!r}, not to {target.graph.name!r}"
+    else:
+        fault = f"has type {tensor.type}, not {target.type}"
+    raise GradientError(
+        f"the {what} of {target.name} {fault}",
+        hint=f"a {what} has the dtype and shape of what it belongs to, symbolic sizes included",
+        operands=describe([target, tensor]),
+        origin=provenance.capture(),
+    )

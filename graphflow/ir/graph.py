@@ -21,6 +21,7 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ir.types import TensorType
 
 if TYPE_CHECKING:
+    from graphflow.autodiff.custom import CustomGradient
     from graphflow.ir.opdef import OpDef
     from graphflow.ir.provenance import Origin
 
@@ -41,6 +42,9 @@ class Graph:
         outputs: the tensors a finished graph (a body, a program) returns; empty while building.
         statistics: assignments that training applies, each with the tensor whose use calls for it.
         bounded: the symbolic sizes that were declared with bounds, by name.
+        custom_gradients: what differentiation does in place of the rules at the nodes that end a
+            function with a gradient of its own. It matters to graphs that are being built alone:
+            copies, programs and files have plain nodes there.
 
     >>> import graphflow as gf
     >>> with gf.Graph() as g:
@@ -60,6 +64,7 @@ class Graph:
         self.outputs: list[Tensor] = []
         self.statistics: list[tuple[Tensor, Node]] = []
         self.bounded: dict[str, Dim] = {}
+        self.custom_gradients: dict[Node, CustomGradient] = {}
         self.scope = ""
         self._names: dict[str, int] = {}
         self._frozen_at: Origin | None = None
@@ -120,7 +125,9 @@ class Graph:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Take back what the block has added if it fails, so that it can be tried again by the same names."""
-        tables: list[dict[str, Any]] = [self.placeholders, self.variables, self.builtins, self.bounded]
+        tables: list[dict[Any, Any]] = [
+            self.placeholders, self.variables, self.builtins, self.bounded, self.custom_gradients,
+        ]  # fmt: skip
         lists: list[list[Any]] = [self.nodes, self.constraints, self.statistics]
         before = [len(part) for part in (*tables, *lists, self._names)]
         try:
