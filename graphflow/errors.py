@@ -69,7 +69,8 @@ class GraphFlowError(Exception):
     def __str__(self) -> str:
         lines = [f"{type(self).__name__}: {self.message}"]
         rows = [
-            (name, kind_of_type, kind, _place(origin)) for name, kind_of_type, kind, origin in self.operands
+            (_short(name), _short(type_text), kind, _place(origin))
+            for name, type_text, kind, origin in self.operands
         ]
         widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
         for row in rows:
@@ -87,6 +88,12 @@ class GraphFlowError(Exception):
 # What Python and NumPy raise when handed something they cannot work with. At the border to the user's code
 # it becomes a GraphFlowError with the call in it.
 UNFORESEEN = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemoryError)
+
+
+def _short(text: str, limit: int = 160) -> str:
+    """A text of which the middle is left out if it is long, as that of an involved size can be."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} ... {text[-half:]}"
 
 
 def _place(origin: Origin | None) -> str:

@@ -67,6 +67,20 @@ def terms(size: Size) -> Iterable[Term]:
     return (((), int(size)),) if isinstance(size, int) else size.terms
 
 
+def operands_of(size: Size, kind: str) -> tuple[Size, Size] | None:
+    """The two operands if a size is one "//", "%", "max" or "min" and nothing more, else None.
+
+    >>> from graphflow.ir.dims import Dim, minimum
+    >>> operands_of(minimum(Dim("n"), 3), "min")
+    (3, n)
+    """
+    found = list(terms(size))
+    if len(found) != 1 or found[0][1] != 1 or len(found[0][0]) != 1:
+        return None
+    (atom,) = found[0][0]
+    return (atom.left, atom.right) if isinstance(atom, Compound) and atom.kind == kind else None
+
+
 # Text
 
 

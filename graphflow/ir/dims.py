@@ -20,6 +20,9 @@ from typing import Any, TypeAlias
 from graphflow.errors import ShapeError
 from graphflow.ir.atoms import Compound, Symbol, Term, bounds, dim_text, terms
 
+LONGEST = 10_000
+"""Characters of the longest size: sizes double in length where the same one is used twice in each step."""
+
 
 class Dim:
     """An integer size known only when the graph runs.
@@ -159,6 +162,12 @@ def _sum(terms: Iterable[Term]) -> Size:
 
 
 def _compound(kind: str, left: Size, right: Size) -> Size:
+    length = len(str(left)) + len(str(right))
+    if length > LONGEST:
+        raise ShapeError(
+            f"a symbolic size has become too long to follow: an expression of {length} characters",
+            hint="give the size a number, or feed what comes here as a placeholder with a size of its own",
+        )
     return Dim._of((((Compound(kind, left, right),), 1),))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphflow.errors import AttributeValueError, ShapeError
 from graphflow.ir import dims
+from graphflow.ir.atoms import operands_of
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType, as_shape
@@ -127,12 +128,48 @@ def _length(size: Size, start: Size, stop: Bound, step: int) -> Size:
     """How many positions a canonical slice reads on an axis."""
     if not any(isinstance(value, Dim) for value in (size, start, stop)):
         return len(strided_ranges((size,), (start,), (stop,), (step,))[0])
-    if step > 0 and stop is not None:
-        span, certain = stop - start, stop == size or start == 0
+    if step > 0:
+        span = _span(size, start, size if stop is None else stop)
     else:
-        span, certain = start - (-1 if stop is None else stop), stop is None
-    span = span if certain else dims.maximum(span, 0)
+        span = _span(size, 0 if stop is None else stop + 1, start + 1)
     return span if abs(step) == 1 else dims.floor_divide(span + (abs(step) - 1), abs(step))
+
+
+def _span(size: Size, low: Size, high: Size) -> Size:
+    """max(high - low, 0) for positions from 0 to `size`.
+
+    Where both are clamped integers the size is in the result once, not once for each of them, so that
+    slices of slices have sizes of a length that grows with their number, and does not double.
+    """
+    first, last = _written(low, size), _written(high, size)
+    if first is None or last is None or (first[0] == "end" and last[0] == "front"):
+        certain = low == 0 or high == size
+        return high - low if certain else dims.maximum(high - low, 0)
+    (side, start), (_, stop) = first, last
+    if side != last[0]:  # from `start` after the front to `-stop` before the end
+        return dims.maximum(size + (stop - start), 0)
+    if stop <= start:
+        return 0
+    if side == "front":
+        return dims.maximum(dims.minimum(size, stop) - start, 0)
+    return dims.maximum(dims.minimum(size + stop, stop - start), 0)
+
+
+def _written(position: Size, size: Size) -> tuple[str, int] | None:
+    """What a position clamped to [0, size] counts from, "front" or "end", and how far; None if unknown."""
+    if isinstance(position, int):
+        return "front", position
+    distance = position - size
+    if isinstance(distance, int):
+        return "end", distance
+    for kind, side, bound in (("min", "front", size), ("max", "end", 0)):
+        operands = operands_of(position, kind)
+        if operands is not None and bound in operands:
+            other = operands[operands[0] == bound]
+            found = other if side == "front" else other - size
+            if isinstance(found, int):
+                return side, found
+    return None
 
 
 def _sliced(shape, attrs):

@@ -9,8 +9,10 @@ import pytest
 
 from graphflow.autodiff.reverse import gradients
 from graphflow.errors import AttributeValueError, ShapeError
-from graphflow.ir.dims import Dim
+from graphflow.ir.dims import Dim, substitute
+from graphflow.ir.graph import Graph
 from graphflow.ir.interpret import evaluate
+from graphflow.ops.arrange import concat
 from graphflow.ops.declare import placeholder
 from graphflow.ops.slicing import slice_, unslice
 from tests.ops.symbolic import run
@@ -26,8 +28,6 @@ def _fed(size: int | str, count: int, name: str):
 @hypothesis.settings(max_examples=300)
 @hypothesis.given(size=st.integers(0, 7), start=BOUNDS, stop=BOUNDS, step=STEPS)
 def test_slices_are_those_of_numpy(size: int, start: int | None, stop: int | None, step: int) -> None:
-    from graphflow.ir.graph import Graph
-
     with Graph():
         fixed, data = _fed(size, size, "fixed")
         symbolic, _ = _fed("n", size, "symbolic")
@@ -115,3 +115,30 @@ def test_bad_slices_are_refused(make) -> None:
 def test_unslice_checks_its_operand() -> None:
     with pytest.raises(ShapeError, match=r"has shape \[3\]"):
         unslice(placeholder("x", (2,)), (5,), (0,), (5,), (2,))
+
+
+@hypothesis.settings(max_examples=200)
+@hypothesis.given(st.lists(st.tuples(BOUNDS, BOUNDS, STEPS), min_size=2, max_size=4), st.integers(0, 12))
+def test_sizes_of_slices_of_slices(cuts: list[tuple[int | None, int | None, int]], size: int) -> None:
+    positions, n = range(size), Dim("n")
+    with Graph():
+        x = placeholder("x", (n,))
+        for cut in cuts:
+            x, positions = slice_(x, *cut), positions[slice(*cut)]
+    assert substitute(x.shape[0], {"n": size}) == len(positions)
+
+
+@pytest.mark.parametrize("cut", [(1, -1, 2), (1, None, 1), (None, -1, 1), (-5, None, 1), (None, None, -2)])
+def test_sizes_of_many_slices_stay_short(cut: tuple) -> None:
+    x = placeholder("x", ("n",))
+    for _ in range(100):
+        x = slice_(x, *cut)
+    assert len(str(x.shape[0])) < 3000
+
+
+def test_a_size_that_doubles_at_each_step_is_refused_in_time() -> None:
+    x = placeholder("x", ("n",))
+    with pytest.raises(ShapeError, match="too long to follow") as caught:
+        for _ in range(100):
+            x = concat([slice_(x, None, None, 2), slice_(x, 1, 3)])
+    assert len(str(caught.value)) < 2000
