@@ -52,7 +52,8 @@ def _make_update(executable: Executable, variables: Variables, call: Call) -> Ru
                 fail(error, variables, needed)
             changed = state.copy()
             changed.update(zip(names, outputs[count:]))
-            variables.arrays = changed
+            # The old values go now, while the new ones are computed, rather than after the wait for them.
+            variables.arrays = state = changed
             variables.step += 1
         finally:
             release()
