@@ -42,6 +42,7 @@ class Graph:
         outputs: the tensors a finished graph (a body, a program) returns; empty while building.
         statistics: assignments that training applies, each with the tensor whose use calls for it.
         bounded: the symbolic sizes that were declared with bounds, by name.
+        size_prefixes: what the sizes that placeholders leave open are named by, in order.
         custom_gradients: what differentiation does in place of the rules at the nodes that end a
             function with a gradient of its own. It matters to graphs that are being built alone:
             copies, programs and files have plain nodes there.
@@ -64,6 +65,7 @@ class Graph:
         self.outputs: list[Tensor] = []
         self.statistics: list[tuple[Tensor, Node]] = []
         self.bounded: dict[str, Dim] = {}
+        self.size_prefixes: dict[str, None] = {}
         self.custom_gradients: dict[Node, CustomGradient] = {}
         self.scope = ""
         self._names: dict[str, int] = {}
@@ -127,6 +129,7 @@ class Graph:
         """Take back what the block has added if it fails, so that it can be tried again by the same names."""
         tables: list[dict[Any, Any]] = [
             self.placeholders, self.variables, self.builtins, self.bounded, self.custom_gradients,
+            self.size_prefixes,
         ]  # fmt: skip
         lists: list[list[Any]] = [self.nodes, self.constraints, self.statistics]
         before = [len(part) for part in (*tables, *lists, self._names)]

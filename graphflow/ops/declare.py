@@ -42,10 +42,19 @@ def placeholder(name: str, shape: Any, dtype: Any = float32) -> Tensor:
     graph = default_graph()
     with _blame():
         fresh = re.sub(r"\W", "_", graph.scope + checked_name(name, "placeholder"))
-        sizes = as_shape(shape, fresh=fresh if fresh.isidentifier() else f"_{fresh}")
+        prefix = _unused(graph, fresh if fresh.isidentifier() else f"_{fresh}")
+        sizes = as_shape(shape, fresh=prefix)
         attrs = {"dtype": as_dtype(dtype), "shape": graph.adopt(sizes, declare=True)}
         full = graph.claim_name(name, "placeholder")
+        graph.size_prefixes[prefix] = None
         return _declare(graph, "placeholder", full, attrs, graph.placeholders)
+
+
+def _unused(graph: Graph, prefix: str) -> str:
+    """A prefix for fresh sizes that no placeholder has used: `a/b` and `a_b` must not share theirs."""
+    while prefix in graph.size_prefixes:
+        prefix += "_"
+    return prefix
 
 
 def variable(

@@ -193,3 +193,14 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "manifest.json"]
         with pytest.raises(FileFormatError, match="is no checkpoint"):
             sess.restore_checkpoint(tmp_path / "missing")
+
+
+def test_complex_infinities_and_signs_survive(tmp_path: Path) -> None:
+    values = np.array([complex(np.inf, -0.0), complex(1.0, np.inf), complex(np.nan, -np.inf)], np.complex64)
+    v = gf.variable("v", initializer=gf.initializers.value(values))
+    with gf.Session(backend="numpy") as sess:
+        sess.run(gf.identity(v))
+        sess.save_checkpoint(tmp_path / "saved")
+        sess.variables["v"] = np.zeros(3, np.complex64)
+        sess.restore_checkpoint(tmp_path / "saved")
+        assert sess.variables["v"].tobytes() == values.tobytes()
