@@ -48,6 +48,7 @@ def save(variables: Variables, folder: str | Path) -> None:
         arrays, step, seed = variables.snapshot(), variables.step, variables.seed
     content = to_bytes({name: _as_reals(array) for name, array in arrays.items()})
     digest = hashlib.sha256(content).hexdigest()
+    file = f"variables-{digest[:16]}.safetensors"
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -57,16 +58,16 @@ def save(variables: Variables, folder: str | Path) -> None:
             name: {"dtype": as_dtype(array.dtype).name, "shape": list(array.shape)}
             for name, array in arrays.items()
         },
-        "data": {"file": f"variables-{digest[:16]}.safetensors", "bytes": len(content), "sha256": digest},
+        "data": {"file": file, "bytes": len(content), "sha256": digest},
     }
     try:
         place.mkdir(parents=True, exist_ok=True)
         if (place / MANIFEST).exists():
             _read_manifest(place)  # never replace what is no checkpoint
-        _write(place / manifest["data"]["file"], content)  # type: ignore[index]
+        _write(place / file, content)
         _write(place / MANIFEST, json.dumps(manifest, indent=1).encode())
         for old in place.glob("variables-*.safetensors"):
-            if old.name != manifest["data"]["file"]:  # type: ignore[index]
+            if old.name != file:
                 old.unlink(missing_ok=True)
     except OSError as error:
         raise FileFormatError(

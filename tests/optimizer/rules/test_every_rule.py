@@ -15,7 +15,7 @@ from tests.optimizer.rules import (
     test_shape,
     test_stabilize,
 )
-from tests.optimizer.rules.cases import Case, identify
+from tests.optimizer.rules.cases import Case, check_program, check_values, identify
 
 FAMILIES = (
     test_arithmetic,
@@ -31,6 +31,16 @@ CASES = [case for family in FAMILIES for case in family.CASES]
 
 def test_every_rule_has_a_case() -> None:
     assert {rule.name for rule in RULES} == {case.rule.name for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_program(case: Case) -> None:
+    check_program(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_values(case: Case) -> None:
+    check_values(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=identify)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from graphflow.optimizer.rules import reduction as rules
 from tests.optimizer.rewriting import assert_declines
-from tests.optimizer.rules.cases import Case, check_program, check_values, identify
+from tests.optimizer.rules.cases import Case
 
 X = "x: float32[3,1,4]"
 
@@ -59,16 +57,6 @@ CASES = [
         "logical_or(p, False)",
     ),
 ]
-
-
-@pytest.mark.parametrize("case", CASES, ids=identify)
-def test_program(case: Case) -> None:
-    check_program(case)
-
-
-@pytest.mark.parametrize("case", CASES, ids=identify)
-def test_values(case: Case) -> None:
-    check_values(case)
 
 
 def test_inexact_sums_of_copies_stay() -> None:
