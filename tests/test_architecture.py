@@ -29,6 +29,7 @@ LONGEST = 400
 
 FLOORS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("errors",)),
+    (0, ("files",)),
     (0, ("ir",)),
     (1, ("ops",)),
     (2, ("autodiff",)),

@@ -133,7 +133,7 @@ def _portable(value: np.ndarray) -> np.ndarray:
 
 
 def _write(path: str, arrays: Mapping[str, np.ndarray]) -> None:
-    from graphflow.io.files import atomic_write
+    from graphflow.files import atomic_write
 
     single = Path(path).suffix == ".npy"
     if single and len(arrays) != 1:

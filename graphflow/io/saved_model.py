@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import FileFormatError, GraphFlowError, ParseError
-from graphflow.io.files import read_file, write_folder
+from graphflow.files import checked_path, read_file, write_folder
 from graphflow.io.manifest import (
     GRAPH,
     LARGEST_MANIFEST,
@@ -36,7 +36,6 @@ from graphflow.ir.node import Tensor
 from graphflow.ir.parse import parse_graph
 from graphflow.ir.text import print_graph
 from graphflow.model.model import Model
-from graphflow.session.arguments import checked_path
 from graphflow.session.session import Session
 
 _FILES = frozenset({NAME, GRAPH, WEIGHTS})

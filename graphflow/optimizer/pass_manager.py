@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from graphflow.errors import AttributeValueError, GraphFlowError, RewriteError
+from graphflow.files import atomic_write
 from graphflow.ir.node import Node
 from graphflow.optimizer.journal import Journal, PassRecord
 from graphflow.optimizer.program import Program
@@ -181,10 +182,8 @@ def _verify(context: PassContext) -> None:
 def _write_reproducer(folder: str, step: Pass, text: str) -> str:
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{step.name}.gf")
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    with atomic_write(path) as file:
+        file.write(text.encode())
     return path
 
 

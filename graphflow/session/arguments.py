@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import operator
-import os
-from pathlib import Path
 from typing import Any
 
-from graphflow.errors import BackendError, FileFormatError, SessionError
+from graphflow.errors import BackendError, SessionError
 from graphflow.ir import provenance
 from graphflow.ir.graph import Graph, peek_default_graph
 from graphflow.runtime.backend import Backend, backend_names, get_backend
@@ -62,22 +60,6 @@ def checked_backend(backend: Any) -> Backend:
         )
     made: Backend = backend
     return made
-
-
-def checked_path(path: Any) -> Path:
-    """A path from what names a file or folder.
-
-    Raises:
-        FileFormatError: if it is neither text nor a path.
-    """
-    try:
-        place = Path(path)
-        os.fsencode(place)
-    except (TypeError, ValueError):
-        place = Path("\0")
-    if "\0" in str(place):
-        raise FileFormatError(f"{path!r:.80} names no file", hint="pass a path, such as 'runs/first'")
-    return place
 
 
 def checked_seed(seed: Any) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import DTypeError, FileFormatError
+from graphflow.files import atomic_write, checked_path
 from graphflow.ir.dtypes import DType, as_dtype
-from graphflow.session.arguments import checked_path
 from graphflow.session.variables import Variables
 
 FORMAT = "graphflow-checkpoint"
@@ -99,15 +98,8 @@ def _as_reals(array: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(content)
 
 
 # Reading, which trusts nothing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.errors import BackendError, FileFormatError, GraphFlowError
+from graphflow.errors import BackendError, GraphFlowError
+from graphflow.files import atomic_write
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
@@ -20,7 +20,6 @@ from graphflow.optimizer.analysis.cost import node_bytes, node_flops
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import Backend, CompileOptions, Executable
-from graphflow.session.arguments import checked_path
 from graphflow.session.step import wait_for
 from graphflow.session.variables import Variables
 
@@ -92,16 +91,8 @@ class Profile:
         Raises:
             FileFormatError: if the file cannot be written.
         """
-        target = checked_path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(self.trace()))
-            os.replace(temporary, target)
-        except OSError as error:
-            raise FileFormatError(
-                f"the trace {str(target)!r} cannot be written: {error.strerror or error}",
-                hint="choose a file in a folder that can be written",
-            ) from error
+        with atomic_write(path) as file:
+            file.write(json.dumps(self.trace()).encode())
 
 
 def profile_program(

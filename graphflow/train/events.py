@@ -13,9 +13,9 @@ from typing import Any, Self
 import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, FileFormatError, GraphFlowError
+from graphflow.files import checked_path
 from graphflow.ir import provenance
 from graphflow.ir.graph import Graph
-from graphflow.session.arguments import checked_path
 from graphflow.train import event_encoding as encoding
 from graphflow.train import settings
 from graphflow.train.event_graph import graph_def

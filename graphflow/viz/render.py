@@ -8,14 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from graphflow.errors import BackendError, FileFormatError, GraphFlowError
-from graphflow.session.arguments import checked_path
+from graphflow.files import atomic_write, checked_path, unwritable
 from graphflow.viz.dot import dot_of
 from graphflow.viz.picture import BUDGET, Picture, highlighted, picture
 from graphflow.viz.select import select
@@ -200,17 +199,10 @@ def _side_by_side(left: str, right: str) -> str:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write a file under a temporary name and put it in place, so that it is whole or absent."""
+    """Write a picture at once, making its folder if need be."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise FileFormatError(f"{target} cannot be written: {error}", hint="choose another folder") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        os.unlink(temporary)
-        raise FileFormatError(f"{target} cannot be written: {error}", hint="choose another folder") from error
+        raise unwritable(target, error) from error
+    with atomic_write(target) as file:
+        file.write(content)

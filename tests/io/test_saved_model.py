@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from graphflow import files as files_module
 from graphflow.errors import FileFormatError, GraphError, GraphFlowError
-from graphflow.io import files as files_module
-from graphflow.io.files import atomic_write
+from graphflow.files import atomic_write
 from graphflow.io.weights import pack_arrays, unpack_arrays
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DTYPES, as_dtype

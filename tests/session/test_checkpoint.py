@@ -14,7 +14,6 @@ import pytest
 import graphflow as gf
 from graphflow.errors import FileFormatError, GraphFlowError
 from graphflow.ir.dtypes import DTYPES
-from graphflow.session import checkpoint
 
 
 def small() -> gf.Graph:
@@ -97,11 +96,11 @@ def test_a_crash_while_writing_leaves_the_old_checkpoint(
                     raise OSError(28, "No space left on device")
                 step(*arguments)
 
-            monkeypatch.setattr(checkpoint.os, "replace", replace)
+            monkeypatch.setattr(os, "replace", replace)
             sess.variables["layer/w"] = [7.0, float(good)]
             with pytest.raises(FileFormatError, match="cannot be written: No space left on device"):
                 sess.save_checkpoint(tmp_path)
-            monkeypatch.setattr(checkpoint.os, "replace", original)
+            monkeypatch.setattr(os, "replace", original)
             sess.restore_checkpoint(tmp_path)
             assert sess.variables["layer/w"].tolist() == [1.0, 1.0]
             assert not list(tmp_path.glob(".*"))

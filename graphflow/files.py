@@ -10,15 +10,30 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from graphflow.errors import FileFormatError
-from graphflow.session.arguments import checked_path
 
 _AT_CWD = -100
 _EXCHANGE = 2
+
+
+def checked_path(path: Any) -> Path:
+    """A path from what names a file or folder.
+
+    Raises:
+        FileFormatError: if it is neither text nor a path.
+    """
+    try:
+        place = Path(path)
+        os.fsencode(place)
+    except (TypeError, ValueError):
+        place = Path("\0")
+    if "\0" in str(place):
+        raise FileFormatError(f"{path!r:.80} names no file", hint="pass a path, such as 'runs/first'")
+    return place
 
 
 @contextmanager
@@ -29,6 +44,8 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         FileFormatError: if it cannot be written; a file that was there is untouched.
     """
     place = checked_path(path)
+    if not place.name:
+        raise FileFormatError(f"{str(path)!r} names no file", hint="pass a path, such as 'runs/first'")
     temporary = _beside(place)
     try:
         with open(temporary, "xb") as file:
@@ -38,7 +55,9 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise unwritable(place, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where it could not be made it cannot be removed either, and the first error is the one to tell.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _beside(place: Path) -> Path:
