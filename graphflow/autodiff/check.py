@@ -25,7 +25,7 @@ from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import read_only, substitute_dims
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
-from graphflow.ir.dtypes import DType, float64
+from graphflow.ir.dtypes import DType, complex128, float64
 from graphflow.ir.graph import Graph, describe
 from graphflow.ir.interpret import evaluate
 from graphflow.ir.node import Node, Tensor
@@ -55,7 +55,7 @@ def check_gradients(
     """Compare `gf.gradients(ys, xs)` with central differences at the point `feeds`.
 
     Arguments:
-        ys, xs: as for gf.gradients, of real numbers.
+        ys, xs: as for gf.gradients; of complex ys it is the real part that is compared.
         feeds: arrays by tensor or name, for every placeholder and variable the ys depend on; the
             training flag is False unless it is fed.
         epsilon: the step; the difference quotient errs by about its square.
@@ -90,16 +90,21 @@ def check_gradients(
     rng = np.random.default_rng(seed)
     checks = []
     for tensor, source, value, gradient in zip(sources, new_sources, at_sources, symbolic):
-        direction = rng.standard_normal(value.shape)
+        direction = _direction(rng, value)
         high, low = (
             _total(new_targets, {**values, source: value + sign * epsilon * direction}) for sign in (1, -1)
         )
         with np.errstate(all="ignore"):
-            numeric, exact = (high - low) / (2 * epsilon), float(np.sum(gradient * direction))
+            numeric, exact = (high - low) / (2 * epsilon), float(np.sum(gradient * direction).real)
             error = abs(exact - numeric) / max(1.0, abs(exact), abs(numeric))
         checks.append(GradientCheck(tensor.name, exact, numeric, float(error)))
     _judge(checks, sources, tolerance)
     return checks
+
+
+def _direction(rng: np.random.Generator, value: np.ndarray) -> np.ndarray:
+    real = rng.standard_normal(value.shape)
+    return real + 1j * rng.standard_normal(value.shape) if value.dtype.kind == "c" else real
 
 
 def _judge(checks: list[GradientCheck], sources: list[Tensor], tolerance: float) -> None:
@@ -118,7 +123,7 @@ def _judge(checks: list[GradientCheck], sources: list[Tensor], tolerance: float)
 
 def _total(targets: list[Tensor], values: Point) -> float:
     with np.errstate(all="ignore"):
-        return float(sum(np.sum(value) for value in evaluate(targets, values)))
+        return float(sum(np.sum(value).real for value in evaluate(targets, values)))
 
 
 def _point(graph: Graph, feeds: Mapping[Any, Any]) -> Point:
@@ -200,7 +205,7 @@ def _copy(
 
 def _wide(value: Any) -> Any:
     if isinstance(value, DType):
-        return float64 if value.is_floating else value
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "biuc":
-        return read_only(value.astype(np.float64))
+        return {"float": float64, "complex": complex128}.get(value.kind, value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "biu":
+        return read_only(value.astype(np.complex128 if value.dtype.kind == "c" else np.float64))
     return value

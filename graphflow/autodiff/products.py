@@ -25,12 +25,13 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
 from graphflow.ir.graph import describe, scoped
 from graphflow.ir.node import Tensor
-from graphflow.ir.traversal import ancestors, creation_order
+from graphflow.ir.traversal import creation_order
 from graphflow.ops.creation import eye
-from graphflow.ops.rearrange import stack
+from graphflow.ops.dependence import needed_tensors
+from graphflow.vectorize.walk import along
 
 LARGEST = 10_000
-"""Elements of x up to which a Hessian is built, as it takes a sweep for each."""
+"""Elements of x up to which a Hessian is built, as it takes the memory of a sweep for each."""
 
 
 def vjp(ys: Tensor | Sequence[Tensor], xs: Tensor | Sequence[Tensor], vs: Any) -> list[Tensor]:
@@ -132,7 +133,8 @@ def hessian_vector_product(y: Tensor, xs: Tensor | Sequence[Tensor], vs: Any) ->
 def hessian(y: Tensor, x: Tensor) -> Tensor:
     """All second derivatives: h[i, j] = d^2 y / dx[i] dx[j], i and j being indices of x.
 
-    One reverse sweep over the gradient is built for each element of x, so it is meant for small x;
+    One reverse sweep over the gradient is built and then batched over the elements of x. In a run it
+    takes their number times the work and memory of a gradient, so it is meant for small x;
     gf.hessian_vector_product serves large ones.
 
     Arguments:
@@ -163,12 +165,11 @@ def hessian(y: Tensor, x: Tensor) -> Tensor:
         if slope is None or not count:
             return builder.broadcast_to(builder.like(0, source), shape=source.shape * 2)
         with builder.graph:
-            basis = eye(count, dtype=source.dtype)
-        rows = []
-        for at in range(count):
-            row = builder.reshape(basis[at], shape=source.shape)
-            rows += _connected(gradients(slope, [source], [row]), [source])
-        return builder.reshape(stack(rows), shape=source.shape * 2)
+            basis = builder.reshape(eye(count, dtype=source.dtype), shape=(count, *source.shape))
+        direction = builder.identity(builder.full_like(0, source))
+        row = _connected(gradients(slope, [source], [direction]), [source])
+        [rows] = along(builder, row, {direction: basis}, count)
+        return builder.reshape(rows, shape=source.shape * 2)
 
 
 @contextmanager
@@ -217,11 +218,11 @@ def _check_linear(made: list[Tensor], weights: list[Tensor], start: int) -> None
     Where one does, a node of the second sweep, from number `start` on, reads what the first made of the
     weights; its line is that of the first sweep's node that is not linear.
     """
-    above = ancestors(made)
-    if not any(weight.node in above for weight in weights):
+    above = needed_tensors(made)
+    if not above.intersection(weights):
         return
     reached, readers = set(weights), []
-    for node in creation_order(above):
+    for node in creation_order({tensor.node for tensor in above}):
         if any(tensor in reached for tensor in node.inputs):
             reached.update(node.outputs)
             readers.append(node)
@@ -264,7 +265,7 @@ def _static_size(source: Tensor) -> int:
     if not isinstance(size, Dim) and not any(isinstance(part, Dim) for part in source.shape):
         if size <= LARGEST:
             return size
-        fault = f"has {size:,} elements, over {LARGEST:,}, each of which takes a sweep"
+        fault = f"has {size:,} elements, over {LARGEST:,}, each of which takes the memory of a sweep"
     else:
         fault = f"is {source.type}, whose size is not fixed"
     raise GradientError(

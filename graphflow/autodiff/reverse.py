@@ -62,6 +62,7 @@ def gradients(
     [<tensor gradients/add:0 float32[n] by add>]
     """
     targets, sources = listed(ys, "ys"), listed(xs, "xs")
+    sources = [_inside(source, targets) for source in sources]
     if not isinstance(unconnected, str) or unconnected not in POLICIES:
         raise GradientError(
             f"unconnected={unconnected!r:.80} is no policy", hint="use 'zero', 'none' or 'raise'"
@@ -74,12 +75,21 @@ def gradients(
         graph.scope = f"{outer}gradients/"
         sweep = _Sweep(builder, targets, sources, f"{outer}gradients/")
         sweep.seed(targets, _weights(ys, targets, grad_ys))
-        with paused_collector():
+        with paused_collector(), graph:
             sweep.run()
         graph.scope = f"{outer}gradients/"
         return [_answer(builder, sweep, source, targets, unconnected) for source in sources]
     finally:
         graph.scope = outer
+
+
+Builder.differentiate = staticmethod(gradients)
+
+
+def _inside(source: Tensor, targets: Sequence[Tensor]) -> Tensor:
+    """What stands for the source in the body that the targets belong to, if it lies outside of that."""
+    graph = targets[0].graph if targets else source.graph
+    return graph.bring(source) if graph.outer is not None and source.graph is not graph else source
 
 
 class _Sweep:
@@ -90,6 +100,7 @@ class _Sweep:
         self.prefix = prefix
         self.customs = builder.graph.custom_gradients
         self.active, self.nodes = _downstream(sources, targets)
+        builder.wanted = self.active
         self.gathered: dict[Tensor, Tensor] = {}
 
     def seed(self, targets: list[Tensor], weights: list[Tensor | None]) -> None:
@@ -230,9 +241,10 @@ def _broken_edge(source: Tensor, targets: Sequence[Tensor], sweep: _Sweep) -> st
 
 
 def _no_gradient(node: Node, reason: str) -> GradientError:
+    declare = f"declare one with @{node.op.name}.gradient, or " if node.op.vjp is None else ""
     return GradientError(
         f"node {node.name} cannot be differentiated, as {node.op.name} has no gradient: {reason}",
-        hint="put gf.stop_gradient around its input if the gradient should end there",
+        hint=f"{declare}put gf.stop_gradient around its input if the gradient should end there",
         operands=describe(node.inputs),
         origin=node.origin,
     )

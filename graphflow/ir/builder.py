@@ -7,18 +7,19 @@ node appended. Inference is remembered by (input types, attrs), which is all it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from graphflow.errors import UNFORESEEN, AttributeValueError, DTypeError, GraphError, GraphFlowError
-from graphflow.ir import dims, provenance
+from graphflow.ir import dims, narrow, provenance
 from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only, value_key
+from graphflow.ir.data import as_array
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DType, as_dtype, float64, floating, promote, scalar_dtype
-from graphflow.ir.graph import Graph, checked_name, default_graph, describe
+from graphflow.ir.graph import Graph, checked_name, default_graph, describe, open_body
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import OpDef, registry
 from graphflow.ir.provenance import Origin
@@ -35,11 +36,17 @@ class Builder:
         graph: where nodes go.
         origin: the user's line that new nodes inherit; None captures it at each call.
 
+    Attributes:
+        wanted: during differentiation, the tensors whose cotangents matter; None means all.
+
     Every operator is a method: `b.matmul(x, w)`, `b.sum(x, axis=0)`. Operands may be tensors,
     arrays, Python scalars, Dims, or lists of numbers.
     """
 
-    __slots__ = ("graph", "lineage", "origin")
+    __slots__ = ("graph", "lineage", "origin", "wanted")
+
+    # Reverse-mode differentiation, as `gf.gradients`; the floor above supplies it.
+    differentiate: ClassVar[Callable[..., list[Any]]]
 
     if TYPE_CHECKING:
 
@@ -49,6 +56,7 @@ class Builder:
         self.graph = graph
         self.origin = origin
         self.lineage: tuple[str, tuple[str, ...]] | None = None
+        self.wanted: set[Tensor] | None = None
 
     def apply(
         self, op: OpDef, inputs: Sequence[Any], given: dict[str, Any] | None = None, name: str | None = None
@@ -132,6 +140,8 @@ class Builder:
         attrs = op.calls.get(key) if key is not None else None
         if attrs is None:
             frozen = {name: freeze(value) for name, value in op.complete(given).items()}
+            if op.computed is not None and any(map(_holds_tensor, given.values())):
+                frozen = op.computed(types, frozen)
             attrs = Attrs(op.normalize(types, frozen) if op.normalize else frozen)
             if key is not None and not dims.has_assumptions():
                 op.calls[key] = attrs
@@ -149,16 +159,14 @@ class Builder:
     def operands(self, op: OpDef, values: Sequence[Any]) -> tuple[Tensor, ...]:
         """The tensors, of one graph and with dtypes promoted as the operator asks, for its inputs."""
         graph = self.graph
-        plain = True
+        plain = local = True
         for value in values:
             if type(value) is not Tensor:
                 plain = False
             elif value.node.graph is not graph:
-                raise GraphError(
-                    f"{op.name} mixes graphs: {value.name} belongs to {value.graph.name!r} (number "
-                    f"{value.graph.uid}), not to {graph.name!r} (number {graph.uid})",
-                    hint="build the whole expression inside one `with graph:` block",
-                )
+                local = False
+        if not local:
+            values = _brought(op, graph, values)
         if op.promotion == "same_but_first":
             return (*self._convert(values[:1]), *self._promoted(self._convert(values[1:]), "same"))
         if op.promotion is None:
@@ -166,6 +174,10 @@ class Builder:
         if not plain:
             values = self._convert(values)
         return self._promoted(values, op.promotion) if values else ()
+
+    def operands_of(self, values: Iterable[Any]) -> list[Tensor]:
+        """Each value as a tensor of this graph."""
+        return [self.graph.bring(self.tensor(value)) for value in values]
 
     def _promoted(self, values: Sequence[Tensor], promotion: str) -> tuple[Tensor, ...]:
         first = values[0].type.dtype
@@ -177,7 +189,7 @@ class Builder:
         if promotion == "float":
             common = floating(common)
         elif promotion == "float64" and not common.is_differentiable:
-            common = float64
+            common = promote(common, float64)
         return tuple(
             [value if value.type.dtype is common else self.astype(value, dtype=common) for value in values]
         )
@@ -257,10 +269,16 @@ def _call_key(types: Sequence[TensorType], given: dict[str, Any]) -> tuple | Non
         return None  # a tuple holds something that has yet to be frozen, such as a list
 
 
+def _holds_tensor(value: Any) -> bool:
+    return type(value) is Tensor or (isinstance(value, (list, tuple)) and any(map(_holds_tensor, value)))
+
+
 _scalars: dict[tuple, tuple[OpDef, Attrs, tuple[TensorType, ...]]] = {}
 
 
 def _scalar_array(value: Any, dtype: DType) -> np.ndarray:
+    if dtype.is_narrow:
+        return read_only(narrow.fitted(np.asarray(value), dtype))
     try:
         if dtype.kind == "uint" and value < 0:
             raise OverflowError
@@ -278,66 +296,31 @@ def promote_default(left: DType, right: DType) -> DType:
     return max(left, right, key=lambda dtype: order.index(dtype.kind))
 
 
-def as_array(value: Any, dtype: Any = None) -> np.ndarray:
-    """A read-only NumPy copy of array-like data; lists of Python numbers take the default dtypes.
-
-    Raises:
-        DTypeError: for data that is no rectangular block of numbers, or does not fit `dtype`.
-    """
-    wanted = None if dtype is None else as_dtype(dtype)
-    if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__array__"):
-        array = np.asarray(value)
-    else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
-            raise DTypeError(
-                f"the data is no rectangular array: {error}", hint="make all rows equally long"
-            ) from None
-        if wanted is None and array.dtype.kind in "bifc":
-            wanted = as_dtype({"b": bool, "i": int, "f": float, "c": complex}[array.dtype.kind])
-        if array.size == 0 and wanted is None:
-            wanted = as_dtype(float)
-    if array.dtype.kind in "OUSV" and array.dtype.name not in ("bfloat16",):
-        raise DTypeError(
-            f"data of type {array.dtype} cannot be a tensor",
-            hint="pass numbers or booleans, all rows equally long",
-        )
-    if wanted is None:
-        wanted = as_dtype(array.dtype)
-    return read_only(array if wanted.numpy == array.dtype else _converted(array, wanted))
-
-
-def _converted(array: np.ndarray, wanted: DType) -> np.ndarray:
-    """The array with another dtype; what it holds may be rounded to a narrower float, but not change."""
-    kind = as_dtype(array.dtype).kind
-    if kind == "complex" and wanted.kind != "complex":
-        raise DTypeError(
-            f"complex data does not fit {wanted}", hint="pass its real part, or its absolute value"
-        )
-    if wanted.is_integer and kind in ("int", "uint") and array.size:
-        limits = np.iinfo(wanted.numpy)
-        if array.min() < limits.min or array.max() > limits.max:
-            raise DTypeError(
-                f"values from {array.min()} to {array.max()} do not fit {wanted}",
-                hint="pass dtype=gf.int64, or another type that holds them",
-            )
-    with np.errstate(all="ignore"):
-        made = array.astype(wanted.numpy)
-    if wanted.is_integer and kind == "float" and not np.array_equal(made, array):
-        raise DTypeError(
-            f"the data is no whole numbers that fit {wanted}",
-            hint="round and clip it first, or pass a floating dtype",
-        )
-    return made
+def _brought(op: OpDef, graph: Graph, values: Sequence[Any]) -> list[Any]:
+    """The values, tensors of graphs around `graph` captured in it."""
+    try:
+        return [graph.bring(value) if type(value) is Tensor else value for value in values]
+    except GraphError as error:
+        raise GraphError(f"{op.name} mixes graphs: {error.message}", hint=error.hint) from None
 
 
 def builder_for(values: Sequence[Any]) -> Builder:
-    """A builder for the graph of the first tensor among the values, else for the current graph."""
+    """A builder for the graph of the first tensor among the values, else for the current graph.
+
+    Inside a body that is being built it is that body's: what comes from outside is captured there.
+    """
+    body = open_body()
+    if body is not None:
+        return Builder(body)
     for value in values:
         if type(value) is Tensor:
             return Builder(value.node.graph)
     return Builder(default_graph())
+
+
+def several(made: Any) -> tuple[Tensor, ...]:
+    """What `apply` returned, as a tuple of any length."""
+    return made if isinstance(made, tuple) else () if made is None else (made,)
 
 
 def _outputs(node: Node) -> Any:
@@ -371,8 +354,11 @@ def _method(op: OpDef) -> Callable[..., Any]:
     return method
 
 
+_OWN = frozenset(dir(Builder))
+
+
 def _attach(op: OpDef) -> None:
-    if op.name in Builder.__dict__:
+    if op.name in _OWN:
         raise AttributeValueError(f"an operator cannot be named {op.name!r}: the Builder uses that name")
     setattr(Builder, op.name, _method(op))
 

@@ -46,6 +46,7 @@ class Graph:
         custom_gradients: what differentiation does in place of the rules at the nodes that end a
             function with a gradient of its own. It matters to graphs that are being built alone:
             copies, programs and files have plain nodes there.
+        outer: the graph around this one, if this is a body that is being built.
 
     >>> import graphflow as gf
     >>> with gf.Graph() as g:
@@ -53,6 +54,8 @@ class Graph:
     >>> [node.op.name for node in g.nodes]
     ['constant', 'constant', 'add']
     """
+
+    outer: Graph | None = None
 
     def __init__(self, name: str = "graph") -> None:
         self.name = name
@@ -94,6 +97,36 @@ class Graph:
         node = Node(self, len(nodes), op, inputs, attrs, types, name, origin, lineage)
         nodes.append(node)
         return node
+
+    def bring(self, tensor: Tensor) -> Tensor:
+        """The tensor of this graph that stands for the given one: itself, unless this is an open body.
+
+        Raises:
+            GraphError: if the tensor belongs to another graph.
+        """
+        owner = tensor.node.graph
+        if owner is self:
+            return tensor
+        if owner.outer is not None:
+            hint = f"return it from the function that builds {owner.name!r}, and use what its node gives"
+        elif hasattr(owner, "captures"):
+            hint = f"{owner.name!r} is the closed body of a loop or branch: use what its node gives"
+        else:
+            hint = "build the whole expression inside one `with graph:` block"
+        raise GraphError(
+            f"{tensor.name} belongs to {owner.name!r} (number {owner.uid}), not to {self.name!r} "
+            f"(number {self.uid})",
+            hint=hint,
+            operands=describe([tensor]),
+        )
+
+    @property
+    def root(self) -> Graph:
+        """The outermost graph around this one; itself, unless this is an open body."""
+        graph: Graph = self
+        while graph.outer is not None:
+            graph = graph.outer
+        return graph
 
     def unique_name(self, base: str) -> str:
         """`base` inside the current scope, with the suffix _1, _2, ... where it is taken."""
@@ -258,6 +291,12 @@ def default_graph() -> Graph:
     return graph
 
 
+def open_body() -> Graph | None:
+    """The current graph if it is a body that is being built, in which case new nodes go there."""
+    graph = _current.get()
+    return graph if graph is not None and graph.outer is not None else None
+
+
 def peek_default_graph() -> Graph | None:
     """The current graph, or None where this context has not built or entered one."""
     return _current.get()
@@ -301,6 +340,17 @@ def scoped(graph: Graph, name: str) -> Iterator[None]:
         yield
     finally:
         graph.scope = outer
+
+
+@contextmanager
+def at_root(graph: Graph) -> Iterator[Graph]:
+    """The outermost graph around `graph`, in which names are made in the scope of `graph` meanwhile."""
+    root, scope = graph.root, graph.scope
+    outer, root.scope = root.scope, scope
+    try:
+        yield root
+    finally:
+        root.scope = outer
 
 
 def checked_name(name: Any, kind: str) -> str:

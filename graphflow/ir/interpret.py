@@ -6,11 +6,14 @@ It is plain and exact rather than fast; the numpy backend shares the references 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphflow.errors import FeedError
+from graphflow.errors import FeedError, GraphFlowError
+from graphflow.ir.body import Body
+from graphflow.ir.data import as_result
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.traversal import topological_order
 
@@ -48,4 +51,55 @@ def run_node(
     with np.errstate(all="ignore"):
         made = reference(*arrays, **(node.attrs if attrs is None else attrs))
     results = made if isinstance(made, tuple) else (made,)
-    return tuple([np.asarray(value) for value in results])
+    return tuple([as_result(value) for value in results])
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """How a body runs: each step's node, the slots it reads and writes, and those that are free after it."""
+
+    slots: int
+    steps: tuple[tuple[Node, tuple[int, ...], tuple[int, ...], tuple[int, ...]], ...]
+    outputs: tuple[int, ...]
+
+
+def run_body(body: Body, arrays: Sequence[Any]) -> list[np.ndarray]:
+    """The outputs of a closed body for given values of its parameters.
+
+    >>> import graphflow as gf
+    >>> from graphflow.ir.body import Body
+    >>> body = Body()
+    >>> x = body.parameter(gf.TensorType(gf.float32, ()), "x")
+    >>> run_body(body.close([x * x]), [np.float32(3.0)])
+    [array(9., dtype=float32)]
+    """
+    if body.plan is None:
+        body.plan = _plan(body)
+    plan: BodyPlan = body.plan
+    values: list[Any] = [np.asarray(array) for array in arrays]
+    values += [None] * (plan.slots - len(values))
+    for node, reads, writes, frees in plan.steps:
+        try:
+            made = node.op.reference(*[values[slot] for slot in reads], **node.attrs)
+        except GraphFlowError as error:
+            raise error.located(origin=node.origin) from None
+        results = made if isinstance(made, tuple) else (made,)
+        for slot, value in zip(writes, results, strict=True):
+            values[slot] = as_result(value)
+        for slot in frees:
+            values[slot] = None
+    return [values[slot] for slot in plan.outputs]
+
+
+def _plan(body: Body) -> BodyPlan:
+    slots: dict[Tensor, int] = {tensor: slot for slot, tensor in enumerate(body.parameters)}
+    nodes = body.order()[len(slots) :]
+    last = {tensor: node for node in nodes for tensor in node.inputs}
+    kept = set(body.outputs)
+    steps = []
+    for node in nodes:
+        reads = tuple([slots[tensor] for tensor in node.inputs])
+        writes = tuple([slots.setdefault(tensor, len(slots)) for tensor in node.outputs])
+        done = {tensor: None for tensor in node.inputs if last[tensor] is node and tensor not in kept}
+        steps.append((node, reads, writes, tuple([slots[tensor] for tensor in done])))
+    return BodyPlan(len(slots), tuple(steps), tuple([slots[tensor] for tensor in body.outputs]))

@@ -13,12 +13,14 @@ import numpy as np
 
 from graphflow.errors import GraphFlowError, ParseError, VerifyError
 from graphflow.ir.attrs import Attrs
+from graphflow.ir.body import Body
 from graphflow.ir.dims import Dim, Size
+from graphflow.ir.fed_sizes import fed_element, fed_symbol, unfed
 from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import REQUIRED, OpDef, registry
 from graphflow.ir.parse_sizes import LARGEST_SIZE, Scope, read_size
-from graphflow.ir.parse_values import read_fields, read_types
+from graphflow.ir.parse_values import DEEPEST, read_fields, read_types
 from graphflow.ir.provenance import Origin
 from graphflow.ir.text import VERSION, implied_attributes, printed_nodes
 from graphflow.ir.tokens import Line
@@ -64,33 +66,57 @@ class _Parser:
             raise ParseError(f"a text form is a str, not {type(text).__name__}", hint="decode it as UTF-8")
         self.lines = _lines(text)
         self.scope = Scope(arrays)
-        self.graph = Graph()
+        self.scope.read_graph = self._body
         self.files: dict[str, str] = {}
-        self.nodes: dict[str, Node] = {}
-        self.places: dict[str, Line] = {}
+        self.depth = 0
         self.equal: set[tuple[Size, Size]] = set()
+        self._enter(Graph())
+
+    def _enter(self, graph: Graph) -> None:
+        """Start with a graph: the outermost one, or one that is a value."""
+        self.graph = graph
+        self.nodes: dict[str, Node] = {}
         self.assumed: list[tuple[Size, Size, Node]] = []
         self.deferred: list[tuple[Line, Node]] = []
 
     def parse(self) -> Graph:
         self._header()
+        self._statements().end()
+        for line in self.lines:
+            line.fail("the text should end after the graph")
+        self._finish()
+        return self.graph
+
+    def _statements(self) -> Line:
+        """Read a graph up to its closing brace; the line of that, behind it."""
         for line in self.lines:
             if line.kind == "node":
                 self._node(line)
             elif line.take("}"):
-                line.end()
-                break
+                return line
             elif line.kind == "word" and line.text in _STATEMENTS:
                 getattr(self, f"_{line.advance()}")(line)
                 line.end()
             else:
                 line.fail(f"expected a node (%name: ...), {_EXPECTED} or '}}', but found {line.found()}")
-        else:
-            raise ParseError("the text ends before the graph's closing '}'", hint="is the file complete?")
-        for line in self.lines:
-            line.fail("the text should end after the graph")
+        raise ParseError("the text ends before the graph's closing '}'", hint="is the file complete?")
+
+    def _body(self, line: Line) -> Body:
+        """A graph that is an attribute, from its first word to its closing brace."""
+        if self.depth == DEEPEST:
+            line.fail(f"graphs are nested more than {DEEPEST} deep")
+        line.expect("graph")
+        body = Body(line.take_string("the graph's name"))
+        line.expect("{")
+        line.end()
+        around = (self.graph, self.nodes, self.assumed, self.deferred)
+        self.depth += 1
+        self._enter(body)
+        line.become(self._statements())
         self._finish()
-        return self.graph
+        self.depth -= 1
+        self.graph, self.nodes, self.assumed, self.deferred = around
+        return body.seal()
 
     def _header(self) -> None:
         line = next(self.lines, None)
@@ -132,12 +158,14 @@ class _Parser:
         low = 0
         high: int | None = None
         if line.take("in"):
-            low = line.take_int("the smallest size", LARGEST_SIZE)
+            sign = -1 if line.take("-") else 1
+            low = sign * line.take_int("the smallest size", LARGEST_SIZE + 1)
             line.expect("..")
             high = line.take_int("the largest size", LARGEST_SIZE) if line.kind == "int" else None
         try:
-            self.scope.symbols[name] = size = Dim(name, low, high)
-            if (low, high) != (0, None):
+            is_fed = fed_element(name) is not None and low <= 0 and high is None
+            self.scope.symbols[name] = size = fed_symbol(name, low) if is_fed else Dim(name, low, high)
+            if (low, high) != (0, None) and not is_fed:
                 self.graph.bounded[name] = size
         except GraphFlowError as error:
             line.fail(error.message, error.hint)
@@ -283,6 +311,12 @@ class _Parser:
                 self.assumed += [(*pair, node) for pair in verify_node(node, self.equal)]
             except VerifyError as error:
                 self._blame(line, error)
+        if not self.depth:
+            for name in unfed(self.scope.symbols, self.graph.placeholders):
+                raise ParseError(
+                    f"the symbol {name!r} is no element of a placeholder of integers",
+                    hint="a symbol 'n[0]' stands for what element 0 of the placeholder n is fed",
+                )
         declared = set(self.graph.constraints)
         self.graph.constraints += [entry for entry in dict.fromkeys(self.assumed) if entry not in declared]
         try:

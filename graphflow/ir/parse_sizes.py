@@ -25,15 +25,25 @@ _BINARY: dict[str, tuple[int, Callable[[Size, Size], Size]]] = {
     "//": (2, dims.floor_divide),
     "%": (2, dims.remainder),
 }
+_FUNCTIONS: dict[str, Callable[[Size, Size], Size]] = {
+    "max": dims.maximum,
+    "min": dims.minimum,
+    "given": dims.given_or,
+}
 _NEGATE = 3
 
 
 class Scope:
-    """What names in values stand for: declared symbols, and arrays kept apart from the text."""
+    """What names in values stand for: declared symbols, and arrays kept apart from the text.
+
+    Attributes:
+        read_graph: reads a graph that is a value, which takes several lines; the parser supplies it.
+    """
 
     def __init__(self, arrays: Mapping[str, Any] | None) -> None:
         self.symbols: dict[str, Dim] = {}
         self.arrays = arrays
+        self.read_graph: Callable[[Line], Any] | None = None
 
 
 class _Expression:
@@ -77,7 +87,7 @@ class _Expression:
                 self.waiting.append(("negate", _NEGATE))
             elif line.take("("):
                 self.waiting.append(("(", 0))
-            elif line.text in ("max", "min") and line.ahead() == "(":
+            elif line.text in _FUNCTIONS and line.ahead() == "(":
                 self.waiting.append((line.advance(), 0))
                 line.advance()
             else:
@@ -100,13 +110,13 @@ class _Expression:
         return size
 
     def _argument(self) -> bool:
-        """Whether the first argument of max or min has just ended; its comma is read."""
+        """Whether the first argument of a function has just ended; its comma is read."""
         if self.line.text != ",":
             return False
         self._apply(0)
         if not self.waiting:
             return False
-        if self.waiting[-1][0] not in ("max", "min"):
+        if self.waiting[-1][0] not in _FUNCTIONS:
             self.line.fail("expected ')' but found ','")
         self.waiting[-1] = (self.waiting[-1][0] + ",", 0)
         return self.line.take(",")
@@ -119,11 +129,11 @@ class _Expression:
         if not self.waiting:
             return False
         opened, _ = self.waiting.pop()
-        if opened in ("max", "min"):
+        if opened in _FUNCTIONS:
             self.line.fail(f"{opened} takes two sizes")
         if opened != "(":
             right, left = self.operands.pop(), self.operands.pop()
-            self._push(dims.maximum if opened == "max," else dims.minimum, left, right)
+            self._push(_FUNCTIONS[opened.removesuffix(",")], left, right)
         return self.line.take(")")
 
     def _apply(self, precedence: int) -> None:

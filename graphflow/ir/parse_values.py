@@ -10,7 +10,7 @@ import numpy as np
 from graphflow.errors import GraphFlowError
 from graphflow.ir.attrs import read_only
 from graphflow.ir.dims import Size
-from graphflow.ir.dtypes import DTYPES, DType, as_dtype
+from graphflow.ir.dtypes import ALL_DTYPES, DType, as_dtype
 from graphflow.ir.parse_sizes import Scope, read_size
 from graphflow.ir.records import read_record
 from graphflow.ir.tokens import Line
@@ -18,7 +18,7 @@ from graphflow.ir.types import Shape, TensorType
 
 DEEPEST = 64
 
-_DTYPES = {dtype.name: dtype for dtype in DTYPES}
+_DTYPES = {dtype.name: dtype for dtype in ALL_DTYPES}
 _CONSTANTS: dict[str, Any] = {
     "None": None, "true": True, "false": False, "nan": float("nan"), "inf": float("inf"),
 }  # fmt: skip
@@ -108,9 +108,11 @@ def _element(line: Line, dtype: DType) -> Any:
         if line.text not in ("true", "false"):
             line.fail(f"expected true or false but found {line.found()}")
         return line.advance() == "true"
-    if dtype.is_integer:
+    if dtype.kind == "string":
+        return line.take_string("a string")
+    if dtype.kind.endswith("int"):
         return -line.take_int("an integer") if line.take("-") else line.take_int("an integer")
-    if dtype.kind == "float":
+    if dtype.kind.endswith("float"):
         return _float(line)
     line.expect("(")
     real = _float(line)
@@ -141,7 +143,7 @@ def _pack(line: Line, items: list[Any], kind: TensorType) -> np.ndarray:
         with np.errstate(all="ignore"):
             array = np.array(items, dtype=kind.dtype.numpy).reshape(kind.shape)
             exact = True
-            if kind.dtype.is_differentiable:
+            if kind.dtype.is_differentiable or kind.dtype.is_narrow:
                 wide = np.array(items, dtype=np.complex128).reshape(kind.shape)
                 exact = np.array_equal(array.astype(np.complex128), wide, equal_nan=True)
     except (ValueError, OverflowError, TypeError, MemoryError) as error:
@@ -183,8 +185,8 @@ def read_value(line: Line, scope: Scope, depth: int = 0) -> Any:
         if text == "complex" and line.ahead() == "(":
             line.advance()
             return _element(line, as_dtype("complex128"))
-        if text == "graph" and (line.ahead() == "{" or line.ahead().startswith('"')):
-            line.fail("a graph as an attribute is not part of text form 1", "write it with a newer GraphFlow")
+        if text == "graph" and scope.read_graph is not None and line.ahead().startswith('"'):
+            return scope.read_graph(line)
     if kind == "int" and line.ahead() in _ENDS:
         return line.take_int("an integer")
     return read_size(line, scope)

@@ -27,6 +27,7 @@ import numpy as np
 from graphflow.errors import GraphError
 from graphflow.ir import dims
 from graphflow.ir.atoms import Symbol
+from graphflow.ir.body import Body, nested_nodes
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.dtypes import DType, as_dtype
 from graphflow.ir.graph import Graph
@@ -37,7 +38,7 @@ from graphflow.ir.types import TensorType
 
 VERSION = 1
 INLINE_LIMIT = 64
-"""Arrays of more elements are referred to by name."""
+"""Arrays of more elements are referred to by name; those of strings never are."""
 
 _BARE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*\Z")
 
@@ -74,7 +75,7 @@ def print_graph(
     }
     <BLANKLINE>
     """
-    return _Printer(graph, arrays, origins, folders).text()
+    return _Printer(graph, arrays).text(origins, folders)
 
 
 def array_names(node_name: str, place: str, weights: bool) -> str:
@@ -90,27 +91,38 @@ class _Printer:
     """Writes one graph."""
 
     def __init__(
-        self, graph: Graph, arrays: MutableMapping[str, np.ndarray] | None, origins: bool, folders: bool
+        self,
+        graph: Graph,
+        arrays: MutableMapping[str, np.ndarray] | None,
+        files: Mapping[str, str] | None = None,
+        path: str = "",
     ) -> None:
         self.graph = graph
         self.arrays = arrays
-        self.folders = folders
+        self.files = files
+        self.path = path
         self.nodes = printed_nodes(graph)
         self.names = {node.name: node for node in self.nodes}
         self.symbols, self.first_use = _symbols(self.nodes)
-        self.files = _short_names(self.nodes, folders) if origins else None
 
-    def text(self) -> str:
+    def text(self, origins: bool, folders: bool) -> str:
         lines = [f"graphflow-text {VERSION}"]
+        self.files = _short_names(nested_nodes(self.nodes), folders) if origins else None
         for file, short in (self.files or {}).items():
-            if self.folders and short != file:
+            if folders and short != file:
                 lines.append(f"file {quoted(short)} = {quoted(file)}")
-        lines.append(f"graph {quoted(self.graph.name)} {{")
-        lines += [f"  {line}" for line in self._symbol_lines()]
-        lines += [f"  {self._node(node)}" for node in self.nodes]
-        lines += [f"  {line}" for line in self._tail()]
-        lines.append("}")
+        lines.append(self._graph(self._symbol_lines()))
         return "\n".join(lines) + "\n"
+
+    def _graph(self, lines: Iterable[str] = ()) -> str:
+        """`graph "name" {`, a line each of what is in it, and `}`."""
+        inner = [*lines, *map(self._node, self.nodes), *self._tail()]
+        return (
+            "\n  ".join(
+                [f"graph {quoted(self.graph.name)} {{", *[line.replace("\n", "\n  ") for line in inner]]
+            )
+            + "\n}"
+        )
 
     def _symbol_lines(self) -> Iterable[str]:
         for _, symbol in sorted(self.symbols.items()):
@@ -163,11 +175,9 @@ class _Printer:
             return self._array(value, node, place)
         if isinstance(value, tuple):
             return f"[{', '.join([self._value(item, node, f'{place}.{i}') for i, item in enumerate(value)])}]"
-        if isinstance(value, Graph):
-            raise GraphError(
-                f"the attribute {place!r} of {node.name!r} holds a graph; text form {VERSION} has none",
-                origin=node.origin,
-            )
+        if isinstance(value, Body):
+            path = f"{self.path}{node.name}:{place}/"
+            return _Printer(value, self.arrays, self.files, path)._graph()
         if hasattr(value, "attribute_key"):
             prefix, name, fields = write_record(value)
             inner = [f"{key}={self._value(fields[key], node, f'{place}.{key}')}" for key in sorted(fields)]
@@ -179,9 +189,10 @@ class _Printer:
         start = f"{dtype.name}[{', '.join(map(str, array.shape))}]"
         weights = node.op.name == "variable" and place == "initializer.array"
         apart = array.size > INLINE_LIMIT or (weights and self.arrays is not None)
+        apart = apart and dtype.kind != "string"
         if not apart:
             return f"{start}{{{', '.join([element_text(item, dtype) for item in array.reshape(-1)])}}}"
-        name = array_names(node.name, place, weights)
+        name = self.path + array_names(node.name, place, weights)
         if self.arrays is not None:
             self.arrays[name] = array
         return f"{start}@weights[{quoted(name)}]"
@@ -192,6 +203,8 @@ def printed_nodes(graph: Graph) -> list[Node]:
     if not isinstance(graph, Graph):
         raise GraphError(f"{graph!r:.80} is no graph", hint="pass a gf.Graph, or model.graph")
     nodes = graph.order()
+    if isinstance(graph, Body):
+        return nodes
     listed = set(nodes)
     unread = [tensor.node for tensor in graph.placeholders.values() if tensor.node not in listed]
     return unread + nodes
@@ -222,6 +235,10 @@ def sizes_of(node: Node) -> Iterable[Dim]:
             yield value
         elif isinstance(value, tuple):
             stack += reversed(value)
+        elif isinstance(value, Body):
+            for inner in reversed(value.nodes):
+                stack += [tensor.type.shape for tensor in inner.outputs if not tensor.type.is_static]
+                stack += inner.attrs.values()
 
 
 def _short_names(nodes: Iterable[Node], folders: bool) -> dict[str, str]:
@@ -311,8 +328,10 @@ def element_text(item: Any, dtype: DType) -> str:
     """One element of an array."""
     if dtype.kind == "bool":
         return "true" if item else "false"
-    if dtype.is_integer:
+    if dtype.kind == "string":
+        return quoted(item)
+    if dtype.kind.endswith("int"):
         return str(int(item))
-    if dtype.kind == "float":
+    if dtype.kind.endswith("float"):
         return float_text(float(item))
     return f"({float_text(float(item.real))}, {float_text(float(item.imag))})"

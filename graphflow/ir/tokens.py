@@ -59,6 +59,11 @@ class Line:
         self._at = -1
         self.advance()
 
+    def become(self, other: Line) -> None:
+        """Go on with another line, as a value that spans several does."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
+
     def advance(self) -> str:
         """Go to the next token; the text of this one."""
         before = self._texts[self._at]

@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 from graphflow.errors import GraphError, GraphFlowError, VerifyError
 from graphflow.ir import dims
 from graphflow.ir.attrs import Attrs
+from graphflow.ir.body import bodies_of
 from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import floating
 from graphflow.ir.graph import Graph, checked_name
 from graphflow.ir.node import Node, Tensor
-from graphflow.ir.opdef import REQUIRED, registry
+from graphflow.ir.opdef import REQUIRED, OpDef, registry
 from graphflow.ir.text import printed_nodes, sizes_of
 from graphflow.ir.types import TensorType
 
@@ -43,12 +44,16 @@ def verify(graph: Graph) -> None:
     ...     print(error.message)
     node 'x' (placeholder) has 1 inputs, but the operator takes 0
     """
-    nodes = printed_nodes(graph)
     equal = assumed_equal(graph)
-    for node in nodes:
-        verify_node(node, equal)
-    verify_links(graph, nodes)
-    verify_tables(graph, nodes)
+    pending = [graph]
+    while pending:
+        graph = pending.pop()
+        nodes = printed_nodes(graph)
+        for node in nodes:
+            verify_node(node, equal)
+            pending += bodies_of(node)
+        verify_links(graph, nodes)
+        verify_tables(graph, nodes)
 
 
 def assumed_equal(graph: Graph) -> set[tuple[Size, Size]]:
@@ -80,7 +85,9 @@ def verify_node(node: Node, equal: set[tuple[Size, Size]]) -> list[tuple[Size, S
     op = node.op
     _check_name(node)
     if op.name not in registry or registry[op.name] is not op:
-        _fail(node, "has an operator that is not registered")
+        anew = isinstance(op, OpDef) and op.name in registry
+        hint = f"{op.name} was declared anew since: build the graph again" if anew else None
+        _fail(node, "has an operator that is not registered", hint)
     for index, tensor in enumerate(node.outputs):
         if tensor.node is not node or tensor.index != index:
             _fail(node, f"has an output {index} that says it is {tensor.name!r}")

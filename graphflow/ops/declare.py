@@ -15,8 +15,8 @@ import numpy as np
 from graphflow.errors import DTypeError, GraphError, GraphFlowError, ShapeError
 from graphflow.ir import provenance
 from graphflow.ir.builder import Builder, as_array
-from graphflow.ir.dtypes import as_dtype, float32
-from graphflow.ir.graph import Graph, checked_name, default_graph
+from graphflow.ir.dtypes import as_dtype, float32, string
+from graphflow.ir.graph import Graph, at_root, checked_name, default_graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.ir.types import as_shape
@@ -41,6 +41,11 @@ def placeholder(name: str, shape: Any, dtype: Any = float32) -> Tensor:
     """
     graph = default_graph()
     with _blame():
+        if graph.outer is not None:
+            raise GraphError(
+                f"placeholder {name!r} is declared inside {graph.name!r}",
+                hint="declare it outside: what is outside can be read inside",
+            )
         fresh = re.sub(r"\W", "_", graph.scope + checked_name(name, "placeholder"))
         prefix = _unused(graph, fresh if fresh.isidentifier() else f"_{fresh}")
         sizes = as_shape(shape, fresh=prefix)
@@ -81,8 +86,7 @@ def variable(
     >>> gf.variable("w", (64, 10)).type
     float32[64, 10]
     """
-    graph = default_graph()
-    with _blame():
+    with _blame(), at_root(default_graph()) as graph:
         if initializer is not None and not isinstance(initializer, Initializer):
             value = as_array(initializer, dtype)
             initializer = initializers.value(value)
@@ -97,6 +101,8 @@ def variable(
                 f"variable {name!r} has the symbolic shape {list(sizes)}", hint="use fixed sizes"
             )
         kind = as_dtype(dtype or float32)
+        if kind is string:
+            raise DTypeError(f"variable {name!r} would hold text", hint="use gf.constant, or feed the text")
         if initializer is None:
             matrix = len(sizes) >= 2 and kind.is_floating
             initializer = initializers.glorot_uniform() if matrix else initializers.zeros()
@@ -127,7 +133,9 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
         if name is not None:
             checked_name(name, "constant")
         array = as_array(value, dtype)
-        if as_dtype(array.dtype).is_differentiable and not allow_nan and np.isnan(array).any():
+        kind = as_dtype(array.dtype)
+        holds_nan = (kind.is_differentiable or kind.kind == "narrow_float") and np.isnan(array).any()
+        if holds_nan and not allow_nan:
             where = tuple(int(index[0]) for index in np.nonzero(np.isnan(np.atleast_1d(array))))
             raise DTypeError(
                 f"the constant holds NaN, first at index {where}",
@@ -138,7 +146,8 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
 
 def training() -> Tensor:
     """This graph's training flag: a boolean scalar, False unless fed or set by a training Update."""
-    return builtin(default_graph(), "training_flag")
+    graph = default_graph()
+    return graph.bring(builtin(graph.root, "training_flag"))
 
 
 def builtin(graph: Graph, op_name: str) -> Tensor:

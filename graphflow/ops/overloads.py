@@ -1,4 +1,4 @@
-"""Python operators of tensors: x + y, -x, x @ w, x[1:], x < y, and the transpose x.T.
+"""Python operators of tensors: x + y, -x, x @ w, x[1:], x < y, and the transposes x.T and x.mT.
 
 `==` and `!=` are left alone: they ask whether two handles are the same tensor, so that tensors can be
 keys of dictionaries; gf.equal and gf.not_equal compare elements.
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.errors import ShapeError
+from graphflow.errors import GraphError, ShapeError
 from graphflow.ir import provenance
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
+from graphflow.ir.graph import open_body
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import OpDef, registry
 from graphflow.ops.inference import show
@@ -41,11 +42,17 @@ UNARY = {"neg": "negative", "abs": "abs", "invert": "bitwise_invert"}
 _OPERANDS = (Tensor, Dim, bool, int, float, complex, np.ndarray, np.generic, list, tuple)
 
 
+def _builder(tensor: Tensor) -> Builder:
+    """A builder for the graph of the tensor, or for the body that is being built."""
+    body = open_body()
+    return Builder(tensor.node.graph if body is None else body)
+
+
 def _forward(op: OpDef) -> Callable[[Tensor, Any], Any]:
     def operator(self: Tensor, other: Any) -> Any:
         if not isinstance(other, _OPERANDS):
             return NotImplemented
-        return Builder(self.node.graph).apply(op, (self, other))
+        return _builder(self).apply(op, (self, other))
 
     return operator
 
@@ -54,14 +61,14 @@ def _reflected(op: OpDef) -> Callable[[Tensor, Any], Any]:
     def operator(self: Tensor, other: Any) -> Any:
         if not isinstance(other, _OPERANDS):
             return NotImplemented
-        return Builder(self.node.graph).apply(op, (other, self))
+        return _builder(self).apply(op, (other, self))
 
     return operator
 
 
 def _unary(op: OpDef) -> Callable[[Tensor], Any]:
     def operator(self: Tensor) -> Any:
-        return Builder(self.node.graph).apply(op, (self,))
+        return _builder(self).apply(op, (self,))
 
     return operator
 
@@ -78,7 +85,18 @@ def _transpose(self: Tensor) -> Tensor:
             f"T transposes a matrix, but {self.name} has shape {show(self.shape)}",
             hint="gf.matrix_transpose swaps the last two axes, gf.permute_dims any",
         ).located(origin=provenance.capture())
-    return Builder(self.node.graph).permute_dims(self, axes=(1, 0))
+    return _builder(self).permute_dims(self, axes=(1, 0))
+
+
+def _matrix_transpose(self: Tensor) -> Tensor:
+    """The last two axes exchanged; a ShapeError for vectors and scalars. Array API `array.mT`."""
+    if self.ndim < 2:
+        raise ShapeError(
+            f"mT transposes matrices, but {self.name} has shape {show(self.shape)}",
+            hint="add axes with gf.expand_dims",
+        ).located(origin=provenance.capture())
+    axes = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
+    return _builder(self).permute_dims(self, axes=axes)
 
 
 def _length(self: Tensor) -> int:
@@ -121,6 +139,10 @@ def attach() -> None:
         "__iter__": _iterate,
         "__contains__": _contains,
         "T": property(_transpose),
+        "mT": property(_matrix_transpose),
+        "__setitem__": _no_assignment,
+        "__delitem__": _no_assignment,
+        **{f"__{kind}__": _no_number(kind) for kind in ("int", "float", "complex")},
         # NumPy arrays leave an operator with a tensor to the tensor.
         "__array_priority__": 1000,
         "__array_ufunc__": None,
@@ -134,6 +156,20 @@ def _contains(self: Tensor, value: Any) -> bool:
         f"`in` cannot look into {self.name}, which has no values while the graph is being built",
         hint="gf.any(gf.equal(x, value)) asks when the graph runs",
     ).located(origin=provenance.capture())
+
+
+def _no_assignment(self: Tensor, *_: Any) -> None:
+    raise GraphError(
+        f"{self.name} cannot be changed: tensors never change",
+        hint="gf.where, gf.index_add and gf.put_along_axis give a changed copy; gf.assign changes a variable",
+    ).located(origin=provenance.capture())
+
+
+def _no_number(kind: str) -> Callable[[Tensor], Any]:
+    def convert(self: Tensor) -> Any:
+        raise self._valueless(f"{kind} value", "gf.astype converts; a Session's run gives the number")
+
+    return convert
 
 
 def _set(name: str, method: Callable[..., Any], op_name: str) -> None:

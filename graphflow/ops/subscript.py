@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
-from graphflow.ir.builder import Builder
+from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.dims import Dim
 from graphflow.ir.node import Tensor
 from graphflow.ops.composite import composite
-from graphflow.ops.inference import show
+from graphflow.ops.inference import known, show
 
 Bound = int | Dim | None
 
@@ -61,13 +61,9 @@ def _entries(x: Tensor, key: Any) -> list[Any]:
 
 
 def _bound(value: Any) -> Bound:
+    value = known(value)
     if value is None or isinstance(value, Dim):
         return value
-    if isinstance(value, Tensor):
-        raise DTypeError(
-            f"a slice bound cannot be the tensor {value.name}, since the shape would depend on its value",
-            hint="use a number or a gf.Dim; gf.take(x, start + gf.arange(length)) reads at a computed place",
-        )
     try:
         return int(value.__index__())
     except (AttributeError, TypeError):
@@ -109,18 +105,19 @@ def _check_arrays(entries: list[Any]) -> None:
 def getitem(x: Tensor, key: Any) -> Tensor:
     """What x[key] means: integers, slices, None, "..." and at most one array or tensor of integers.
 
-    An array replaces its axis, as `take` does. A symbolic index or bound means exactly itself.
+    An array replaces its axis, as `take` does. A symbolic index or bound means exactly itself; a bound may
+    be a scalar tensor whose value is known while building, or fed.
 
     Raises:
         ShapeError: for too many indices, or one out of range.
-        DTypeError: for boolean masks, and slice bounds that are tensors.
+        DTypeError: for boolean masks.
 
     >>> import graphflow as gf
     >>> x = gf.placeholder("x", ("batch", 4, 6))
     >>> getitem(x, (slice(None), -1, slice(None, None, 2))).type
     float32[batch, 3]
     """
-    b = Builder(x.graph)
+    b = builder_for([x])
     entries = _entries(x, key)
     _check_arrays(entries)
     sliced = _slice(b, x, [entry for entry in entries if entry is not None])

@@ -20,10 +20,13 @@ from typing import ClassVar
 
 from graphflow.errors import AttributeValueError, GraphFlowError, RewriteError
 from graphflow.files import atomic_write
+from graphflow.ir.body import Body
 from graphflow.ir.node import Node
 from graphflow.optimizer.journal import Journal, PassRecord
+from graphflow.optimizer.observer import Observer
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rewriter import Rewriter
+from graphflow.optimizer.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,10 @@ class PassContext:
         check: verify after every pass.
         reproducer: a folder for the program that made a pass fail, or None.
         facts: what is known to hold.
+        passes: the pipeline that runs; the same one runs on the bodies of control flow.
+        bodies: what that has made of bodies; two that are equal as attributes become one.
+        rules: further rules, tried after those of the package.
+        observer: is shown each replacement before it is made.
     """
 
     program: Program
@@ -79,13 +86,17 @@ class PassContext:
     check: bool = False
     reproducer: str | None = None
     facts: set[str] = field(default_factory=set)
+    passes: tuple[Pass, ...] = ()
+    bodies: dict[Body, Body] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    observer: Observer | None = None
     _rewriter: Rewriter | None = None
 
     @property
     def rewriter(self) -> Rewriter:
         """The door to the program, opened by the first pass that edits and kept open for the next."""
         if self._rewriter is None:
-            self._rewriter = Rewriter(self.program, self.journal)
+            self._rewriter = Rewriter(self.program, self.journal, observer=self.observer)
         return self._rewriter
 
     @property
@@ -111,6 +122,7 @@ class PassManager:
     def __init__(self, passes: Sequence[Pass], context: PassContext) -> None:
         self.passes = tuple(passes)
         self.context = context
+        context.passes = self.passes
 
     def run(self) -> Program:
         """The program after all passes.

@@ -10,7 +10,8 @@ A pipeline has a string form, `fold-constants{max-bytes=1024},canonicalize{safet
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from graphflow.errors import AttributeValueError
 from graphflow.ir.collector import paused_collector
@@ -18,25 +19,40 @@ from graphflow.ir.node import Node
 from graphflow.optimizer import pass_manager
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassManager
+from graphflow.optimizer.passes.bodies import Bodies
 from graphflow.optimizer.passes.canonicalize import Canonicalize
+from graphflow.optimizer.passes.control_flow import ControlFlow
 from graphflow.optimizer.passes.decompose import Decompose
 from graphflow.optimizer.passes.eliminate import Eliminate
 from graphflow.optimizer.passes.fold_constants import FoldConstants
 from graphflow.optimizer.passes.verify import Verify
+from graphflow.optimizer.observer import Observer
 from graphflow.optimizer.program import Program
+from graphflow.optimizer.rule import Rule, checked_rules
 
 PASSES: dict[str, type[Pass]] = {
-    kind.name: kind for kind in (Verify, Eliminate, FoldConstants, Canonicalize, Decompose)
+    kind.name: kind for kind in (Verify, Eliminate, ControlFlow, Bodies, FoldConstants, Canonicalize, Decompose)
 }
 """The passes a pipeline can name."""
 
+_CLEAN = ["eliminate", "control-flow", "bodies", "fold-constants"]
+
 PIPELINES: dict[str, list[str]] = {
     "O0": ["verify"],
-    "O1": ["eliminate", "fold-constants", "canonicalize{safety=exact}"],
-    "O2": ["eliminate", "fold-constants", "canonicalize{safety=exact,tags=stabilize}"],
-    "O3": ["eliminate", "fold-constants", "canonicalize{safety=rounding,tags=stabilize}"],
+    "O1": [*_CLEAN, "canonicalize{safety=exact}"],
+    "O2": [*_CLEAN, "canonicalize{safety=exact,tags=stabilize}"],
+    "O3": [*_CLEAN, "canonicalize{safety=rounding,tags=stabilize}"],
 }
 """The pipeline of each level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an optimisation was made with, apart from the program: the arguments of `optimize` that tell."""
+
+    pipeline: str
+    refusal: Callable[[Node], str | None] | None
+    rules: tuple[Rule, ...]
 
 
 def parse_pipeline(text: str) -> list[Pass]:
@@ -85,6 +101,8 @@ def optimize(
     strict: bool = False,
     check: bool = False,
     reproducer: str | None = None,
+    rules: Sequence[Rule] = (),
+    observer: Observer | None = None,
 ) -> Program:
     """Run a pipeline over a program, which is edited and returned.
 
@@ -97,13 +115,20 @@ def optimize(
         strict: raise where a rule fails instead of skipping it with a warning.
         check: verify the program after every pass.
         reproducer: a folder that takes the program on which a pass failed.
+        rules: rules of your own, tried after those of the package where the pipeline admits their class.
+        observer: is shown each replacement before it is made; see `value_check`.
 
     Raises:
         RewriteError: if a pass fails, with its name and the way to repeat it.
     """
     journal = journal if journal is not None else Journal()
     journal.label = pipeline or level
-    passes = parse_pipeline(pipeline or level_pipeline(level))
-    context = PassContext(program, journal, refusal, strict, check, reproducer)
+    text = pipeline or level_pipeline(level)
+    passes = parse_pipeline(text)
+    further = checked_rules(rules)
+    journal.recipe = Recipe(text, refusal, further)
+    context = PassContext(
+        program, journal, refusal, strict, check, reproducer, rules=further, observer=observer
+    )
     with paused_collector():
         return PassManager(passes, context).run()

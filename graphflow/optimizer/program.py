@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from graphflow.ir.attrs import Attrs, read_only, substitute_dims
+from graphflow.ir.attrs import Attrs, read_only
+from graphflow.ir.body import Body
 from graphflow.ir.collector import paused_collector
+from graphflow.ir.copying import copy_constraints, copy_node, copy_nodes
 from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
@@ -110,32 +112,36 @@ def specialize(program: Program, sizes: Mapping[str, int]) -> Program:
         node = copy_node(result, tensor.node, copies, sizes)
         copies[tensor] = node.outputs[0]
         result.feeds.append(node.outputs[0])
-    for node in topological_order(program.outputs, stop=copies.__contains__):
-        copy = copy_node(result, node, copies, sizes)
-        copies.update(zip(node.outputs, copy.outputs))
+    copy_nodes(result, topological_order(program.outputs, stop=copies.__contains__), copies, sizes)
     result.outputs = [copies[tensor] for tensor in program.outputs]
     result.fetch_count = program.fetch_count
     result.updated = list(program.updated)
     return result
 
 
-def copy_node(
-    program: Program, node: Node, copies: Mapping[Tensor, Tensor], sizes: Mapping[str, int] | None = None
-) -> Node:
-    """Append a copy of a node, its inputs and symbolic sizes replaced; name and origin are kept."""
-    attrs, types = node.attrs, [tensor.type for tensor in node.outputs]
-    if sizes:
-        attrs = substitute_dims(attrs, sizes)
-        types = [kind.substitute(sizes) for kind in types]
-    inputs = tuple([copies[tensor] for tensor in node.inputs])
-    copy = program.add(
-        node.op, inputs, attrs, types, program.unique_name(node.name), node.origin, node.lineage
-    )
-    if node.op.name == "variable":
-        program.variables[node.name] = copy.outputs[0]
-    elif node.op.name == "placeholder":
-        program.placeholders[node.name] = copy.outputs[0]
-    return copy
+@paused_collector()
+def program_of(body: Body) -> Program:
+    """A body as a program of its own: its parameters are the feeds."""
+    program = Program(body.name)
+    copies: dict[Tensor, Tensor] = {}
+    copy_nodes(program, body.order(), copies)
+    program.feeds = [copies[tensor] for tensor in body.parameters]
+    program.outputs = [copies[tensor] for tensor in body.outputs]
+    program.fetch_count = len(program.outputs)
+    program.constraints = copy_constraints(body.constraints, copies)
+    return program
+
+
+@paused_collector()
+def body_of(program: Program) -> Body:
+    """The body that a program made by `program_of` has become."""
+    body = Body(program.name)
+    copies: dict[Tensor, Tensor] = {}
+    copy_nodes(body, [tensor.node for tensor in program.feeds], copies)
+    copy_nodes(body, topological_order(program.outputs, stop=copies.__contains__), copies)
+    body.outputs = [copies[tensor] for tensor in program.outputs]
+    body.constraints = copy_constraints(program.constraints, copies)
+    return body.seal()
 
 
 def _placeholder(program: Program, tensor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphflow.errors import BackendError
+from graphflow.ir.body import nested_nodes
 from graphflow.ir.node import Node
 from graphflow.optimizer.program import Program
 
@@ -153,12 +154,13 @@ def availability() -> dict[str, str | None]:
 
 def require_support(backend: Backend, program: Program) -> None:
     """Raise one BackendError that lists every node of the program the backend cannot run."""
-    refused = [(node, reason) for node in program.order() if (reason := backend.refusal(node)) is not None]
+    nodes = nested_nodes(program.order())
+    refused = [(node, reason) for node in nodes if (reason := backend.refusal(node)) is not None]
     if refused:
         listed = "; ".join(f"{node.name} ({node.op.name}): {reason}" for node, reason in refused[:8])
         more = f" and {len(refused) - 8} more" if len(refused) > 8 else ""
         raise BackendError(
             f"the backend {backend.name!r} cannot run {len(refused)} of the nodes: {listed}{more}",
-            hint="use another backend (numpy runs every operator), or express it by other operators",
+            hint="use backend='numpy', which runs every operator, or express it by other operators",
             origin=refused[0][0].origin,
         )

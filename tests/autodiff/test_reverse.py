@@ -453,7 +453,7 @@ class TestRefusals:
         [
             (np.ones(3, np.float32), r"float32\[3\], not float32\[2\]"),
             ([None, None], "1 ys but 2 grad_ys"),
-            ("ones", "cannot be a tensor"),
+            ("ones", "does not fit"),
         ],
     )
     def test_weights_that_do_not_fit(self, weight, words):

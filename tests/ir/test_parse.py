@@ -156,7 +156,8 @@ BAD_LINES = {
     "%c: float32[] = constant(value=[[[[1]]]])": "a constant is an array",
     "%c: float32[] = constant(value=" + "[" * 70 + "]" * 70 + ")": "nested more than 64",
     "%c: float32[] = constant(value=" + "1" * 5000 + ")": "too many digits",
-    "%c: float32[] = constant(value=graph {": "not part of text form 1",
+    "%c: float32[] = constant(value=graph {": "the symbol 'graph' is not declared",
+    '%c: float32[] = constant(value=graph "b" { 1': "the line should end",
     "%c: float32[] = constant(value=1, value=2)": "given twice",
     '%"": float32[] = constant(value=float32[]{1.0})': "cannot name a node",
     "symbol n in 5..2": "cannot lie between",
@@ -331,7 +332,7 @@ def test_swapped_values_are_refused_or_valid(rng: np.random.Generator) -> None:
             Builder(g).apply(registry[name], inputs, dict(samples[0].attrs))
         text = print_graph(g, origins=False).replace("{\n", "{\n  symbol n\n", 1)
         line = text.splitlines()[-2]
-        starts = [place for place, c in enumerate(line) if c == "=" and place > line.index("(")]
+        starts = [place for place, c in enumerate(line) if c == "=" and place > line.find("(")]
         for start in starts:
             end = min([place for place in (line.find(", ", start), line.rfind(")")) if place > 0])
             value = values[int(rng.integers(len(values)))]
@@ -342,3 +343,61 @@ def test_swapped_values_are_refused_or_valid(rng: np.random.Generator) -> None:
 @example('graphflow-text 1\ngraph "g" {\n}\n')
 def test_any_text_is_refused_or_valid(text: str) -> None:
     check(text)
+
+
+BODY = """graphflow-text 1
+graph "loop" {
+  symbol n
+  %x: float32[n] = placeholder()
+  %start: float32[] = constant(value=float32[]{0x0p+0})
+  %scan: (float32[], float32[n]) = scan(%start, %x, body=graph "step" {
+    %carry: float32[] = placeholder()
+    %x: float32[] = placeholder()
+    %add: float32[] = add(%carry, %x)
+    outputs %add, %carry
+  }, carries=1, length=n, reverse=false, sequences=1)
+  outputs %scan:0
+}
+"""
+
+
+def test_a_graph_as_an_attribute() -> None:
+    g = parse_graph(BODY)
+    assert print_graph(g) == BODY
+    body = g.find("scan").attrs.body
+    assert body.frozen and [tensor.node.name for tensor in body.parameters] == ["carry", "x"]
+    verify(g)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("%add: float32[]", "%add: float32[2]", "recorded as float32[2]"),
+        ("add(%carry, %x)", "add(%carry, %start)", "no node 'start'"),
+        ("outputs %add, %carry\n", "outputs %add\n", "inference gives 1"),
+        ("    outputs %add, %carry\n", "", "gives 0 results"),
+        ("  }, carries=1", "  carries=1", "expected"),
+        ("%x: float32[] = placeholder()", "%x: int8[] = placeholder()", "dtypes"),
+        ("sequences=1", "sequences=2", "operands"),
+        ("  outputs %scan:0\n}\n", "", "the text ends before"),
+    ],
+)
+def test_wrong_bodies(old: str, new: str, message: str) -> None:
+    assert message in refused(BODY.replace(old, new))
+
+
+def test_bodies_nested_too_deep() -> None:
+    start = '%c: float32[] = call(body=graph "b" {\n' * 70
+    assert "nested more than 64 deep" in refused(graph_text(*start.split("\n")))
+
+
+def test_arrays_in_bodies_are_kept_apart_by_their_path() -> None:
+    import graphflow as gf
+
+    with Graph("g") as g:
+        x = placeholder("x", (100,))
+        g.outputs = [gf.cond(True, lambda: x + np.ones(2000, np.float32)[:100], lambda: x)]
+    arrays: dict[str, np.ndarray] = {}
+    text = print_graph(g, arrays)
+    assert list(arrays) == ["cond:branches.1/cond/constant:value"]
+    assert print_graph(parse_graph(text, arrays), {}) == text

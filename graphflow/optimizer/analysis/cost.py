@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from weakref import WeakKeyDictionary
 
+from graphflow.ir.body import Body
 from graphflow.ir.dims import Dim
 from graphflow.ir.node import Node
 from graphflow.ir.types import Shape, TensorType
@@ -127,7 +129,31 @@ def _einsum(node: Node) -> int:
     return 2 * math.prod(sizes.values()) if sizes else _made(node)
 
 
+def _body(body: Body) -> int:
+    """The operations of one run of a body; remembered, as bodies do not change."""
+    found = _of_bodies.get(body)
+    if found is None:
+        found = _of_bodies[body] = total_flops(body.order())
+    return found
+
+
+_of_bodies: WeakKeyDictionary[Body, int] = WeakKeyDictionary()
+
+
+def _scan(node: Node) -> int:
+    return elements((node.attrs.length,)) * _body(node.attrs.body)
+
+
+def _while(node: Node) -> int:
+    """For the most steps, or for one where there is no bound."""
+    return (node.attrs.max_steps or 1) * (_body(node.attrs.body) + _body(node.attrs.condition))
+
+
 _RULES: dict[str, Callable[[Node], int]] = {
+    "scan": _scan,
+    "while_loop": _while,
+    "switch_case": lambda node: max(map(_body, node.attrs.branches)),
+    "call": lambda node: _body(node.attrs.body),
     "matmul": _matmul,
     "einsum": _einsum,
     "conv": _conv,

@@ -12,7 +12,7 @@ from graphflow.optimizer.driver import RuleIndex, run_rules
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
 from graphflow.optimizer.passes.fold_constants import DEFAULT_MAX_BYTES, folding
 from graphflow.optimizer.program import Program
-from graphflow.optimizer.rule import SAFETY, select
+from graphflow.optimizer.rule import SAFETY, Rule, select
 from graphflow.optimizer.rules import RULES
 
 
@@ -40,12 +40,14 @@ class Canonicalize(Pass):
 
     def run(self, program: Program, context: PassContext) -> PassResult:
         """Rewrite to a fixed point."""
-        index = _index(self.safety, self.tags, self.max_bytes, len(registry))
+        index = _index(self.safety, self.tags, self.max_bytes, context.rules, len(registry))
         result = run_rules(context.rewriter, index, context.strict)
         return PassResult(result.changed, f"{result.steps} steps")
 
 
 @lru_cache(maxsize=32)
-def _index(safety: str, tags: str, max_bytes: int, operators: int) -> RuleIndex:
+def _index(
+    safety: str, tags: str, max_bytes: int, further: tuple[Rule, ...], operators: int
+) -> RuleIndex:
     """One index for each choice of rules and size of the registry: rules wait for their operators."""
-    return RuleIndex(select(RULES, safety, filter(None, tags.split("+"))), folding(max_bytes))
+    return RuleIndex(select((*RULES, *further), safety, filter(None, tags.split("+"))), folding(max_bytes))

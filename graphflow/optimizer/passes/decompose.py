@@ -32,7 +32,7 @@ class Decompose(Pass):
         chosen = frozenset(filter(None, self.ops.split("+")))
         queue = deque(rewriter.order())
         limit, expanded = _MOST * max(1, len(queue)), 0
-        while queue:
+        while queue and not context.journal.is_full:
             node = queue.popleft()
             if not rewriter.is_alive(node) or not _is_wanted(node, chosen, context):
                 continue

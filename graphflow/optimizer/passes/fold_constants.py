@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from graphflow.errors import GraphFlowError
+from graphflow.ir.data import as_result
 from graphflow.ir.dims import Dim
 from graphflow.ir.interpret import run_node
 from graphflow.ir.node import Node, Tensor
@@ -103,6 +102,8 @@ def _compute(node: Node, b: Any, max_bytes: int) -> list[Tensor] | Decline | Non
         values = run_node(node, arrays)
     except (ArithmeticError, ValueError, GraphFlowError) as error:
         return decline(f"{node.op.name} of these constants fails: {error}")
+    if [(value.dtype, value.shape) for value in values] != [(kind.dtype.numpy, kind.shape) for kind in types]:
+        return decline(f"the reference of {node.op.name} gives another type than the graph says")
     return [b.constant(value=value) for value in values]
 
 
@@ -111,7 +112,7 @@ def _compute_splat(match: Match, b: Any) -> Tensor | None:
     scalars = [match.splat(tensor) for tensor in node.inputs]
     if any([scalar is None for scalar in scalars]):
         return None
-    (value,) = run_node(node, [np.asarray(scalar) for scalar in scalars])
+    (value,) = run_node(node, [as_result(scalar) for scalar in scalars])
     made: Tensor = b.broadcast_to(b.constant(value=value), shape=node.output.shape)
     return made
 

@@ -25,7 +25,9 @@ from graphflow.ir.graph import describe
 from graphflow.ir.node import Node
 from graphflow.ir.types import TensorType
 from graphflow.optimizer.program import Program
+from graphflow.runtime.jax.callback import callback_lowering
 from graphflow.runtime.jax.lowering import LOWERINGS
+from graphflow.runtime.jax.packing import unpacking
 
 # Constants below this size become part of the compiled program, so that XLA can fold them.
 INLINE_BYTES = 4096
@@ -37,9 +39,6 @@ def _load_families() -> None:
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if module.name.startswith("lower_"):
             importlib.import_module(f"{package}.{module.name}")
-
-
-_load_families()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,14 @@ def lower(program: Program) -> Lowered:
         types.append(keys[0].output.type)
 
     given = {tensor for group in groups for tensor in group}
-    steps = [(node, _lowering_of(node)) for node in order if not given.intersection(node.outputs)]
+    steps = [(node, lowering_of(node)) for node in order if not given.intersection(node.outputs)]
 
     def function(*arguments: Any) -> tuple[Any, ...]:
         values = {tensor: value for group, value in zip(groups, arguments) for tensor in group}
         for node, rule in steps:
-            values.update(zip(node.outputs, _apply(node, rule, [values[tensor] for tensor in node.inputs])))
+            values.update(
+                zip(node.outputs, apply_node(node, rule, [values[tensor] for tensor in node.inputs]))
+            )
         return tuple([values[tensor] for tensor in program.outputs])
 
     function.__name__ = function.__qualname__ = "graphflow_program"
@@ -93,18 +94,21 @@ def lower(program: Program) -> Lowered:
     return Lowered(function, updated, kept, constants, bool(keys), tuple(types))
 
 
-def _lowering_of(node: Node) -> Callable[..., Any]:
-    rule = LOWERINGS.get(node.op.name)
+def lowering_of(node: Node) -> Callable[..., Any]:
+    """The lowering of a node's operator, or a BackendError that names the node."""
+    rule = node.op.lowerings.get("jax") or LOWERINGS.get(node.op.name)
+    if rule is None and node.op.callback:
+        return callback_lowering(node)
     if rule is None:
         raise BackendError(
             f"node {node.name!r}: the operator {node.op.name} has no JAX lowering",
             hint="use backend='numpy', or express it by other operators",
             origin=node.origin,
         )
-    return rule
+    return unpacking(node, rule)
 
 
-def _apply(node: Node, rule: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
+def apply_node(node: Node, rule: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
     """The traced outputs of one node, checked against its declared types."""
     try:
         with jax.named_scope(node.name):
@@ -133,3 +137,6 @@ def _apply(node: Node, rule: Callable[..., Any], arguments: Sequence[Any]) -> li
 
 def _show(kinds: Sequence[tuple[Any, Any]]) -> str:
     return ", ".join(f"{dtype}{list(shape)}" for dtype, shape in kinds)
+
+
+_load_families()  # last, as some of them need what is above

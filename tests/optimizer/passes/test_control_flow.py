@@ -1,0 +1,195 @@
+"""ControlFlow and Bodies: each rule fires where it should, keeps the values, and leaves the rest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphflow as gf
+from graphflow.ir.body import bodies_of
+from graphflow.ir.node import Node
+from graphflow.ir.verify import verify
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.pipelines import optimize
+from graphflow.optimizer.program import Program, extract
+
+WILD = np.array([0.5, -0.0, np.nan, np.inf], np.float32)
+Build = Callable[[gf.Tensor], Any]
+
+
+def optimized(fetches: Any, pipeline: str = "control-flow") -> tuple[Program, Journal]:
+    """The program of some fetches after a pipeline, and its journal."""
+    tensors = list(fetches) if isinstance(fetches, (list, tuple)) else [fetches]
+    journal = Journal("entries")
+    program = optimize(
+        extract(tensors, training=False), pipeline=pipeline, journal=journal, strict=True, check=True
+    )
+    verify(program)
+    return program, journal
+
+
+def kinds(program: Program) -> list[str]:
+    return [node.op.name for node in program.order() if node.op.name not in ("placeholder", "constant")]
+
+
+def find(program: Program, kind: str) -> Node:
+    (node,) = [node for node in program.order() if node.op.name == kind]
+    return node
+
+
+def same_values(fetches: Any, feeds: Mapping[gf.Tensor, Any]) -> None:
+    """Whether O0 and O1 agree to the bit on numpy."""
+    before, after = [
+        gf.Session(backend="numpy", level=level).run(fetches, dict(feeds)) for level in ("O0", "O1")
+    ]
+    for left, right in zip(before, after, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.fixture
+def x() -> gf.Tensor:
+    return gf.placeholder("x", (4,))
+
+
+def test_calls_are_replaced_by_their_bodies(x: gf.Tensor) -> None:
+    block = gf.function(lambda t: gf.exp(t) + 1.0, name="block")
+    y = block(block(x))
+    program, journal = optimized(y)
+    assert kinds(program) == ["exp", "add", "exp", "add"]
+    assert journal.fired("inline_call") == 2
+    assert all(node.origin is not None for node in program.order())
+    same_values([y], {x: WILD})
+
+
+def test_a_recomputation_is_not_merged_with_the_first_computation(x: gf.Tensor) -> None:
+    y = gf.recompute(lambda t: gf.sin(gf.exp(t)))(x)
+    program, _ = optimized([y, *gf.gradients(y, x)], "control-flow,bodies,canonicalize{safety=exact}")
+    assert kinds(program).count("exp") == 1 and kinds(program).count("call") == 1
+    (body,) = bodies_of(find(program, "call"))
+    assert [node.op.name for node in body.order()].count("exp") == 1
+
+
+@pytest.mark.parametrize(("index", "kind"), [(-5, "sin"), (0, "sin"), (1, "cos"), (9, "exp")])
+def test_a_constant_decides_a_choice(x: gf.Tensor, index: int, kind: str) -> None:
+    program, journal = optimized(gf.switch_case(index, [gf.sin, gf.cos, gf.exp], x))
+    assert kinds(program) == [kind] and journal.fired("decided_branch") == 1
+
+
+def test_the_training_flag_decides_a_choice(x: gf.Tensor) -> None:
+    y = gf.cond(gf.training, lambda: gf.exp(x), lambda: gf.sin(x))
+    assert kinds(optimized(y)[0]) == ["sin"]
+
+
+def test_the_scan_of_a_gradient_takes_the_place_of_the_first(x: gf.Tensor) -> None:
+    last, rows = gf.scan(lambda c, t: (gf.sin(c * t), c), 0.5, x)
+    slope = gf.gradients(last + gf.sum(rows), x)[0]
+    program, journal = optimized([last, rows, slope])
+    assert kinds(program).count("scan") == 2 and journal.fired("merge_scans") >= 1
+    same_values([last, rows, slope], {x: WILD})
+
+
+def test_scans_that_differ_are_both_kept(x: gf.Tensor) -> None:
+    first = gf.scan(lambda c, t: (c + t, c), 0.0, x)[0]
+    second = gf.scan(lambda c, t: (c - t, (c, c)), 0.0, x)[0]
+    third = gf.scan(lambda c, t: (c + t, (c, c)), 0.0, x, reverse=True)[0]
+    assert kinds(optimized([first, second, third])[0]).count("scan") == 3
+
+
+def test_unread_results_go_with_the_carries_that_only_they_need(x: gf.Tensor) -> None:
+    (kept, _), (rows, _) = gf.scan(lambda c, t: ((c[0] + t, c[1] * c[1]), (c[0], c[1])), (0.0, 2.0), x)
+    node = find(optimized([kept, rows])[0], "scan")
+    assert (node.attrs.carries, len(node.outputs)) == (1, 2)
+    same_values([kept, rows], {x: WILD})
+
+
+def test_a_carry_that_another_needs_stays(x: gf.Tensor) -> None:
+    (kept, _), _ = gf.scan(lambda c, t: ((c[0] + c[1], c[1] * t), None), (0.0, 2.0), x)
+    assert find(optimized(kept)[0], "scan").attrs.carries == 2
+    same_values([kept], {x: WILD})
+
+
+def test_a_carry_that_the_condition_reads_stays() -> None:
+    n = gf.placeholder("n", (), gf.int32)
+    total = gf.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] * 2, s[2] + 1), (0, 1, 0))[1]
+    node = find(optimized(total)[0], "while_loop")
+    assert node.attrs.carries == 2
+    same_values([total], {n: 5})
+
+
+def test_unread_results_and_operands_of_a_choice_go(x: gf.Tensor) -> None:
+    y = gf.placeholder("y", (4,))
+    first, _ = gf.cond(x[0] > 0.0, lambda: (x * 2.0, y), lambda: (x, y * y))
+    node = find(optimized(first)[0], "switch_case")
+    assert (len(node.inputs), len(node.outputs)) == (2, 1)
+    same_values([first], {x: WILD, y: WILD})
+
+
+def test_small_constants_move_in_and_are_folded(x: gf.Tensor) -> None:
+    two = gf.constant([2.0] * 4)
+    body = gf.placeholder("p", (), gf.bool)
+    y = gf.cond(body, lambda t: t * two + gf.exp(two), lambda t: t, x)
+    program, _ = optimized(y, "control-flow,bodies,fold-constants")
+    (node,) = [node for node in program.order() if node.op.name == "switch_case"]
+    assert len(node.inputs) == 2
+    assert "exp" not in [inner.op.name for inner in next(iter(bodies_of(node))).order()]
+
+
+def test_a_carry_that_never_changes_is_captured(x: gf.Tensor) -> None:
+    (scale, total), _ = gf.scan(lambda c, t: ((c[0], c[1] + c[0] * t), None), (x[0], 0.0), x)
+    program, journal = optimized([scale, total])
+    node = find(program, "scan")
+    assert node.attrs.carries == 1 and journal.fired("unchanged_carry") == 1
+    same_values([scale, total], {x: WILD})
+
+
+def test_what_is_the_same_in_all_steps_leaves_the_loop(x: gf.Tensor) -> None:
+    w = gf.placeholder("w", (4,))
+    total, _ = gf.scan(lambda c, t: (c + t * gf.sum(gf.exp(w) * 2.0), None), 0.0, x)
+    program, _ = optimized(total)
+    assert kinds(program)[:3] == ["exp", "multiply", "sum"]
+    assert {n.op.name for n in next(iter(bodies_of(find(program, "scan")))).order()} == {
+        "placeholder", "add", "multiply",
+    }  # fmt: skip
+    same_values([total], {x: WILD, w: WILD})
+
+
+def test_invariants_leave_while_loops(x: gf.Tensor) -> None:
+    after = gf.while_loop(lambda c: gf.sum(c) < 9.0, lambda c: c + gf.exp(gf.sum(x)), x)
+    program, _ = optimized(after)
+    assert "exp" in kinds(program)
+    same_values([after], {x: np.ones(4, np.float32)})
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_scans_of_no_step_or_one_are_no_loops(steps: int) -> None:
+    x = gf.placeholder("x", (steps, 2))
+    last, _ = gf.scan(lambda c, t: (c * 2.0 + t, None), gf.ones((2,)), x)
+    assert "scan" not in kinds(optimized(last)[0])
+    same_values([last], {x: np.ones((steps, 2), np.float32)})
+
+
+def test_bodies_are_optimised_at_every_depth(x: gf.Tensor) -> None:
+    def step(carry: Any, t: Any) -> Any:
+        return gf.cond(t > 0.0, lambda: carry * 1.0 + gf.log(gf.exp(t) * 1.0), lambda: carry), None
+
+    last, _ = gf.scan(step, 0.0, x)
+    program, journal = optimized(last, "control-flow,bodies,canonicalize{safety=exact}")
+    (outer,) = bodies_of(find(program, "scan"))
+    (choice,) = [node for node in outer.order() if node.op.name == "switch_case"]
+    names = [node.op.name for body in bodies_of(choice) for node in body.order()]
+    assert "multiply" not in names and "log" in names
+    assert [record.name for record in journal.passes] == ["control-flow", "bodies", "canonicalize"]
+    same_values([last], {x: WILD})
+
+
+def test_operators_a_target_lacks_are_expanded_in_bodies(x: gf.Tensor) -> None:
+    last, _ = gf.scan(lambda c, t: (gf.nn.softplus(c + t), None), 0.0, x)
+    program = optimize(
+        extract([last], training=False), pipeline="bodies,decompose",
+        refusal=lambda node: "no" if node.op.name == "softplus" else None,
+    )  # fmt: skip
+    (body,) = bodies_of(find(program, "scan"))
+    assert "softplus" not in [node.op.name for node in body.order()]
