@@ -13,6 +13,7 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
+from graphflow.ops.complex import conjugate
 from graphflow.ops.composite import composite, with_tensor, with_tensors
 from graphflow.ops.inference import (
     broadcast_shapes,
@@ -23,6 +24,7 @@ from graphflow.ops.inference import (
     show,
     whole_number,
 )
+from graphflow.ops.precision import wide
 from graphflow.ops.shape import sum_to
 
 # matmul
@@ -48,6 +50,7 @@ def _matmul_type(types, attrs):
 
 
 @op("linalg", infer=_matmul_type, promotion="same")
+@wide
 def matmul(x, y, /):
     """The matrix product of the last two axes: z_ij = sum_k x_ik y_kj; leading axes broadcast.
 
@@ -197,7 +200,7 @@ def matrix_transpose(x: Any) -> Tensor:
 
 @composite
 def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
-    """The dot products of the vectors along an axis: z = sum_i x_i y_i. Array API `vecdot`, for real numbers.
+    """The dot products of the vectors along an axis: z = sum_i conj(x_i) y_i. Array API `vecdot`.
 
     The other axes broadcast.
 
@@ -210,7 +213,7 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Tensor:
     if x.ndim != y.ndim and not (isinstance(axis, int) and axis < 0):
         raise AttributeValueError(f"vecdot of ranks {x.ndim}, {y.ndim} needs a negative axis, not {axis!r}")
     last = [_last(b, tensor, normalize_axis(axis, tensor.ndim, "vecdot")) for tensor in (x, y)]
-    product = b.matmul(b.expand_dims(last[0], axis=-2), b.expand_dims(last[1], axis=-1))
+    product = b.matmul(b.expand_dims(conjugate(b, last[0]), axis=-2), b.expand_dims(last[1], axis=-1))
     return b.squeeze(product, axis=(-2, -1))
 
 
@@ -276,40 +279,51 @@ def tensordot(x: Any, y: Any, axes: int | Sequence[Sequence[int]] = 2) -> Tensor
 
 
 @composite
-def trace(x: Any, offset: int = 0) -> Tensor:
+def trace(x: Any, offset: int = 0, dtype: Any = None) -> Tensor:
     """The sum of a diagonal of the matrices in the last two axes. Array API `linalg.trace`.
 
+    Arguments:
+        x: numbers [..., n, m].
+        offset: which diagonal: offset > 0 lies above the main one.
+        dtype: that of the result; by default as of `sum`, which widens integers.
+
     >>> import graphflow as gf
-    >>> gf.trace(gf.eye(3)).type
+    >>> gf.linalg.trace(gf.eye(3)).type
     float32[]
     """
     b, x = with_tensor(x)
-    return b.sum(b.diagonal(x, offset=offset), axis=-1)
+    chosen = b.diagonal(x, offset=offset)
+    if dtype is None:
+        return b.sum(chosen, axis=-1)
+    return b.astype(b.sum(b.astype(chosen, dtype=dtype), axis=-1), dtype=dtype)
 
 
 @composite
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Tensor:
-    """The norm of the vectors along axes: (sum |x_i|^p)^(1/p). Array API `linalg.vector_norm`.
+    """The norm of the vectors along axes: (sum |x_i|^p)^(1/p), a real number. Array API `linalg.vector_norm`.
 
     Arguments:
         x: a tensor; integers are converted to floats.
         axis: the axis, or axes, of the vectors; all by default.
         keepdims: keep those axes, with size 1.
-        ord: p: a positive number, inf (the largest |x_i|) or -inf (the smallest).
+        ord: p: a number other than 0; inf (the largest |x_i|), -inf (the smallest), or 0 (how many x_i are
+            not 0).
 
-    The derivative of the 2-norm at zero, where there is none, is taken to be zero.
+    The derivative of a norm at zero, where there is none, is taken to be zero.
 
     >>> import graphflow as gf
     >>> gf.vector_norm(gf.constant([[3.0, 4.0]]), axis=1).type
     float32[1]
     """
     b, x = with_tensor(x)
-    if isinstance(ord, bool) or not isinstance(ord, (int, float)) or not (ord > 0 or ord == -float("inf")):
-        raise AttributeValueError(f"vector_norm needs a positive ord, or inf or -inf, not {ord!r:.80}")
+    if isinstance(ord, bool) or not isinstance(ord, (int, float)) or ord != ord:
+        raise AttributeValueError(f"vector_norm needs a number as ord, not {ord!r:.80}")
     options = {"axis": normalize_axes(axis, x.ndim, "vector_norm"), "keepdims": keepdims}
     size = b.abs(x) if x.dtype.is_differentiable else b.abs(b.astype(x, dtype="float32"))
     if ord in (float("inf"), -float("inf")):
         return b.max(size, **options) if ord > 0 else b.min(size, **options)
+    if ord == 0:
+        return b.sum(b.astype(b.not_equal(size, 0), dtype=size.dtype), **options)
     if ord == 1:
         return b.sum(size, **options)
     total = b.sum(b.square(size) if ord == 2 else b.pow(size, float(ord)), **options)
