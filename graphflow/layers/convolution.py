@@ -8,9 +8,9 @@ from graphflow.ir.attrs import freeze
 from graphflow.ir.builder import Builder
 from graphflow.ir.node import Tensor
 from graphflow.layers.scope import Activation, activated, layer_input, layer_scope, positive, static_size
+from graphflow.layers.sharing import variable
 from graphflow.nn.convolution import conv_transpose as transposed
 from graphflow.ops.composite import composite
-from graphflow.ops.declare import variable
 from graphflow.ops.inference import require
 from graphflow.ops.windows import per_axis, spatial_rank
 
@@ -94,6 +94,7 @@ def conv_transpose(
     use_bias: bool = True,
     kernel_initializer: Any = None,
     bias_initializer: Any = None,
+    output_shape: Any = None,
     name: str | None = None,
 ) -> Tensor:
     """A transposed convolution layer, which enlarges: y = activation(conv_transpose(x, kernel) + bias).
@@ -105,7 +106,7 @@ def conv_transpose(
         x: floats of shape [batch, channels, *spatial]; the number of channels must be known.
         filters: the number of out channels.
         kernel_size: an int, or one per spatial axis.
-        strides, padding, output_padding, dilation, groups: see `gf.nn.conv_transpose`.
+        strides, padding, output_padding, dilation, groups, output_shape: see `gf.nn.conv_transpose`.
         activation: a function of a tensor, such as gf.nn.relu.
         use_bias: whether there is a bias.
         kernel_initializer: glorot_uniform by default.
@@ -135,5 +136,5 @@ def conv_transpose(
     with layer_scope(x, name, kind) as b:
         shape = (channels, filters // groups, *kernel_size)
         kernel = variable("kernel", shape, kernel_initializer, x.dtype)
-        y = transposed(x, kernel, strides, padding, output_padding, dilation, groups)
+        y = transposed(x, kernel, strides, padding, output_padding, dilation, groups, output_shape)
         return activated(_biased(b, y, filters, use_bias, bias_initializer), activation)

@@ -1,4 +1,4 @@
-"""Normalization layers: batch normalization with its moving statistics, layer and group normalization."""
+"""Normalization layers: by batch, with moving statistics, by layer, group, instance, and root mean square."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from graphflow.errors import AttributeValueError
 from graphflow.ir.builder import Builder
 from graphflow.ir.node import Tensor
 from graphflow.layers.scope import layer_input, layer_scope, positive, static_size
+from graphflow.layers.sharing import is_repeated, variable
 from graphflow.nn import normalization
 from graphflow.ops import initializers
 from graphflow.ops.composite import composite
-from graphflow.ops.declare import assign_node, builtin, variable
+from graphflow.ops.declare import assign_node, builtin
 from graphflow.ops.inference import normalize_axis, require
 
 
@@ -78,7 +79,7 @@ def batch_norm(
             batch = _batch_moments(x, axis)
             used = batch if training else _selected(b, batch, moving)
         y = b.batch_normalization(x, *used, scale, offset, epsilon=epsilon, axis=axis)
-        if training is not False:
+        if training is not False and not is_repeated():
             _register(b, y, moving, batch, momentum)
         return y
 
@@ -182,3 +183,73 @@ def group_norm(x: Any, groups: int, epsilon: float = 1e-5, name: str | None = No
         scale = variable("scale", (channels,), initializers.ones(), x.dtype)
         offset = variable("offset", (channels,), initializers.zeros(), x.dtype)
         return normalization.group_norm(x, groups, scale, offset, epsilon)
+
+
+@composite
+def instance_norm(x: Any, epsilon: float = 1e-5, name: str | None = None) -> Tensor:
+    """Instance normalization, with a scale and an offset for each channel.
+
+    y = (x - mean) / sqrt(variance + epsilon) * scale + offset, with the statistics of each channel of
+    each sample.
+
+    Variables: `scale` and `offset` of shape [channels], of the dtype of x.
+
+    Arguments:
+        x: floats of shape [batch, channels, *spatial]; the number of channels must be known.
+        epsilon: what keeps the root away from zero.
+        name: the scope of the variables; "instance_norm", with a suffix where needed, by default.
+
+    Returns:
+        a tensor of the type of x.
+
+    Raises:
+        ShapeError: if there are no spatial axes.
+        GraphError: if the given name is that of another layer.
+
+    Source: Ulyanov, Vedaldi and Lempitsky, "Instance normalization" (2016).
+
+    >>> import graphflow as gf
+    >>> gf.layers.instance_norm(gf.placeholder("x", ("batch", 16, 8, 8))).type
+    float32[batch, 16, 8, 8]
+    """
+    x = layer_input(x, "instance_norm")
+    require(x.ndim >= 3, f"instance_norm needs spatial axes, not an input of rank {x.ndim}")
+    channels = static_size(x, 1, "instance_norm")
+    with layer_scope(x, name, "instance_norm"):
+        scale = variable("scale", (channels,), initializers.ones(), x.dtype)
+        offset = variable("offset", (channels,), initializers.zeros(), x.dtype)
+        return normalization.instance_norm(x, scale, offset, epsilon)
+
+
+@composite
+def rms_norm(x: Any, axis: int = -1, epsilon: float = 1e-6, name: str | None = None) -> Tensor:
+    """Normalization by the root mean square over the axes from `axis` on, with a scale for each element.
+
+    y = x / sqrt(mean(x^2) + epsilon) * scale.
+
+    Variables: `scale` of the shape of the normalized axes, of the dtype of x.
+
+    Arguments:
+        x: floats; the sizes of the normalized axes must be known.
+        axis: the first axis to normalize over.
+        epsilon: what keeps the root away from zero.
+        name: the scope of the variables; "rms_norm", with a suffix where needed, by default.
+
+    Returns:
+        a tensor of the type of x.
+
+    Raises:
+        GraphError: if the given name is that of another layer.
+
+    Source: Zhang and Sennrich, "Root mean square layer normalization" (2019).
+
+    >>> import graphflow as gf
+    >>> gf.layers.rms_norm(gf.placeholder("x", ("batch", "time", 16))).type
+    float32[batch, time, 16]
+    """
+    x = layer_input(x, "rms_norm")
+    axis = normalize_axis(axis, x.ndim, "rms_norm")
+    shape = tuple(static_size(x, place, "rms_norm") for place in range(axis, x.ndim))
+    with layer_scope(x, name, "rms_norm"):
+        scale = variable("scale", shape, initializers.ones(), x.dtype)
+        return normalization.rms_norm(x, scale, axis, epsilon)

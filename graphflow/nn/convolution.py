@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphflow.errors import AttributeValueError
+from graphflow.ir import dims
 from graphflow.ir.attrs import freeze
 from graphflow.ir.dims import Size
 from graphflow.ir.node import Tensor
+from graphflow.ir.types import Shape, as_shape
 from graphflow.ops.composite import composite, with_tensors
 from graphflow.ops.inference import require
-from graphflow.ops.windows import Pads, canonical_padding, extent, per_axis, spatial_rank
+from graphflow.ops.windows import SAME, Pads, canonical_padding, extent, halves, per_axis, spatial_rank
 
 
 @composite
@@ -23,6 +25,7 @@ def conv_transpose(
     output_padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    output_shape: Any = None,
 ) -> Tensor:
     """The transposed convolution: the linear map that is the gradient of `conv` with respect to its input.
 
@@ -35,11 +38,15 @@ def conv_transpose(
         w: kernels of shape [channels, out channels / groups, *kernel].
         strides: by how much the result is larger; an int, or one per spatial axis.
         padding: what is cut off: an int, ints or (before, after) pairs per spatial axis, "valid" for
-            nothing, or "same" for a result of size * strides.
+            nothing, or "same" (the odd place is cut off at the end) or "same_lower" (at the beginning)
+            for a result of size * strides.
         output_padding: places added at the end of each spatial axis, fewer than the stride; those
             whose number a convolution with strides loses.
         dilation: the distance between the elements of a kernel.
         groups: channels are cut into that many groups that do not mix.
+        output_shape: the spatial sizes of the result, which decide what is cut off: halves of what is too
+            much, the odd place at the beginning unless padding is "same"; what lacks is added at the end,
+            fewer places than the stride.
 
     Returns:
         [batch, out channels, *spatial].
@@ -63,13 +70,20 @@ def conv_transpose(
     )
     strides = per_axis(freeze(strides), count, "strides", "conv_transpose")
     dilation = per_axis(freeze(dilation), count, "dilation", "conv_transpose")
-    extra = _output_padding(freeze(output_padding), count, strides)
     covered = [extent(*pair) for pair in zip(w.shape[2:], dilation)]
-    padding, extra = _cuts(freeze(padding), x.shape[2:], covered, strides, extra)
-    sizes = [
-        (size - 1) * stride + places - sum(pair) + more
-        for size, stride, places, pair, more in zip(x.shape[2:], strides, covered, padding, extra)
+    added = _output_padding(freeze(output_padding), count, strides)
+    full = [
+        (size - 1) * stride + places + more
+        for size, stride, places, more in zip(x.shape[2:], strides, covered, added)
     ]
+    padding = freeze(padding)
+    wanted = _wanted(x.shape[2:], strides, padding, output_shape)
+    if wanted is None:
+        ones = (1,) * count
+        padding = canonical_padding(padding, x.shape[2:], covered, ones, ones, "conv_transpose")
+        sizes = tuple(size - before - after for size, (before, after) in zip(full, padding))
+    else:
+        sizes, padding = wanted, _cuts(full, wanted, strides, added, padding)
     return b.conv_input_gradient(
         x,
         w,
@@ -95,17 +109,34 @@ def _output_padding(value: Any, count: int, strides: Sequence[int]) -> tuple[int
     return values
 
 
+def _wanted(sizes: Sequence[Size], strides: Sequence[int], padding: Any, output_shape: Any) -> Shape | None:
+    """The spatial sizes of the result, if they are given or padding is "same"."""
+    named = isinstance(padding, str) and padding.lower() in SAME
+    if output_shape is None:
+        return tuple(size * stride for size, stride in zip(sizes, strides)) if named else None
+    if not named and padding not in (0, "valid"):
+        raise AttributeValueError(
+            f"conv_transpose got both padding={padding!r} and output_shape={output_shape!r:.80}",
+            hint="output_shape decides the padding: leave it out, or pass 'same' or 'same_lower'",
+        )
+    wanted = as_shape(output_shape)
+    require(
+        len(wanted) == len(sizes),
+        f"conv_transpose got {len(wanted)} sizes of output_shape for {len(sizes)} spatial axes",
+    )
+    return wanted
+
+
 def _cuts(
-    padding: Any,
-    sizes: Sequence[Size],
-    covered: Sequence[Size],
-    strides: Sequence[int],
-    extra: tuple[int, ...],
-) -> tuple[Pads, tuple[Any, ...]]:
-    """The padding to cut off, and the places to add; "same" decides both."""
-    ones = (1,) * len(strides)
-    if isinstance(padding, str) and padding.lower() == "same":
-        totals: list[Any] = [places - stride for places, stride in zip(covered, strides)]
-        pairs = tuple((max(total, 0) // 2, max(total, 0) - max(total, 0) // 2) for total in totals)
-        return pairs, tuple(max(-total, 0) for total in totals)
-    return canonical_padding(padding, sizes, covered, ones, ones, "conv_transpose"), extra
+    full: Sequence[Size], wanted: Shape, strides: Sequence[int], added: Sequence[int], padding: Any
+) -> Pads:
+    """The padding that leaves the wanted sizes; where they are larger there is none."""
+    for axis, (size, want, stride, more) in enumerate(zip(full, wanted, strides, added)):
+        lacks = want - size
+        require(
+            not isinstance(lacks, int) or lacks + more < stride,
+            f"conv_transpose cannot make {want} places of spatial axis {axis}: it gets {size}",
+            f"ask for at most {size + stride - 1 - more}, and pad the result with gf.pad",
+        )
+    lower = not (isinstance(padding, str) and padding.lower() in ("same", "same_upper"))
+    return tuple(halves(dims.maximum(size - want, 0), lower) for size, want in zip(full, wanted))

@@ -8,27 +8,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphflow.errors import AttributeValueError
+from graphflow.errors import AttributeValueError, DTypeError
 from graphflow.ir.builder import Builder
-from graphflow.ir.dtypes import DType, float32
+from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.node import Tensor
 from graphflow.ir.types import Shape
+from graphflow.nn.precision import back, floating, wide
 from graphflow.ops.composite import composite, with_tensor
-from graphflow.ops.inference import normalize_axes, normalize_axis, require
+from graphflow.ops.inference import normalize_axes, normalize_axis, real_number, require
 from graphflow.ops.windows import unify_shapes
 
 
-def _floating(b: Builder, x: Tensor) -> Tensor:
-    return x if x.dtype.is_floating else b.astype(x, dtype=float32)
-
-
-def _wide(b: Builder, x: Tensor) -> Tensor:
-    """x in float32, unless it is float32 or wider."""
-    return b.astype(x, dtype=float32) if x.dtype.itemsize == 2 or not x.dtype.is_floating else x
-
-
-def _back(b: Builder, x: Tensor, dtype: DType) -> Tensor:
-    return x if x.dtype is dtype or not dtype.is_floating else b.astype(x, dtype=dtype)
+def _stage(b: Builder, x: Tensor, stash_dtype: Any) -> Tensor:
+    """x in the dtype in which its statistics are computed."""
+    if stash_dtype is None:
+        return wide(b, x)
+    chosen = as_dtype(stash_dtype)
+    if not chosen.is_floating:
+        raise DTypeError(f"statistics cannot be computed in {chosen}", hint="pass a floating dtype")
+    return x if x.dtype is chosen else b.astype(x, dtype=chosen)
 
 
 def _filled(b: Builder, value: Any, default: float, x: Tensor, shape: Shape) -> Tensor:
@@ -38,6 +36,7 @@ def _filled(b: Builder, value: Any, default: float, x: Tensor, shape: Shape) -> 
 
 def _centered(b: Builder, x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """x - mean, mean and variance along the axes, which are kept."""
+    axes = tuple(axes)
     mean = b.mean(x, axis=axes, keepdims=True)
     centered = b.subtract(x, mean)
     return centered, mean, b.mean(b.square(centered), axis=axes, keepdims=True)
@@ -64,10 +63,10 @@ def moments(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Tensor, T
     """
     b, x = with_tensor(x)
     axes = normalize_axes(axis, x.ndim, "moments")
-    _, mean, variance = _centered(b, _wide(b, x), axes)
+    _, mean, variance = _centered(b, wide(b, x), axes)
     if not keepdims and axes:
         mean, variance = b.squeeze(mean, axis=axes), b.squeeze(variance, axis=axes)
-    return _back(b, mean, x.dtype), _back(b, variance, x.dtype)
+    return back(b, mean, x.dtype), back(b, variance, x.dtype)
 
 
 @composite
@@ -104,11 +103,68 @@ def batch_norm(
     float32[batch, 16, 8, 8]
     """
     b, x = with_tensor(x)
-    x = _floating(b, x)
+    x = floating(b, x)
     axis = normalize_axis(axis, x.ndim, "batch_norm")
     shape = (x.shape[axis],)
     scale, offset = _filled(b, scale, 1.0, x, shape), _filled(b, offset, 0.0, x, shape)
-    return b.batch_normalization(x, mean, variance, scale, offset, epsilon=epsilon, axis=axis)
+    y = b.batch_normalization(x, mean, variance, scale, offset, epsilon=epsilon, axis=axis)
+    return back(b, y, x.dtype)
+
+
+@composite
+def batch_norm_training(
+    x: Any,
+    mean: Any,
+    variance: Any,
+    scale: Any = None,
+    offset: Any = None,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+    axis: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalize channels with the statistics of the batch, and move the averages towards these.
+
+    y = (x - m) / sqrt(v + epsilon) * scale + offset, with the mean m and the variance v = mean((x - m)^2)
+    of each channel, and average = momentum * average + (1 - momentum) * statistic of the batch.
+
+    Arguments:
+        x: floats; its axis `axis` holds the channels.
+        mean, variance: the averages so far, one number for each channel.
+        scale, offset: one number for each channel.
+        momentum: how much of the averages stays, in [0, 1].
+        epsilon: what keeps the root away from zero.
+        axis: the axis of the channels.
+
+    Returns:
+        the triple (y, mean, variance): y of the type of x, and the averages after this batch.
+
+    Raises:
+        ShapeError: if there is not one number for each channel.
+
+    Source: Ioffe and Szegedy, "Batch normalization" (2015); ONNX BatchNormalization-15 with training_mode.
+
+    >>> import graphflow as gf
+    >>> x = gf.placeholder("x", ("batch", 16, 8, 8))
+    >>> y, mean, variance = gf.nn.batch_norm_training(x, gf.zeros(16), gf.ones(16))
+    >>> y.type, mean.type
+    (float32[batch, 16, 8, 8], float32[16])
+    """
+    b, x = with_tensor(x)
+    x = floating(b, x)
+    axis = normalize_axis(axis, x.ndim, "batch_norm_training")
+    momentum = real_number(momentum, "momentum of batch_norm_training", low=0)
+    if momentum > 1:
+        raise AttributeValueError(f"batch_norm_training got momentum={momentum!r}", hint="use 0 to 1")
+    batch = moments(wide(b, x), [place for place in range(x.ndim) if place != axis])
+    moved = []
+    for average, statistic in zip((b.tensor(mean), b.tensor(variance)), batch):
+        unify_shapes(
+            average.shape, (x.shape[axis],), "batch_norm_training needs one average for each channel"
+        )
+        kept = floating(b, average)
+        made = b.add(b.multiply(kept, momentum), b.multiply(statistic, 1.0 - momentum))
+        moved.append(back(b, made, kept.dtype))
+    return batch_norm(x, *batch, scale, offset, epsilon, axis), moved[0], moved[1]
 
 
 @composite
@@ -119,7 +175,8 @@ def layer_norm(
 
     Arguments:
         x: floats.
-        scale, offset: of the shape of the normalized axes, x.shape[axis:].
+        scale, offset: of the shape of the normalized axes, x.shape[axis:], or another that broadcasts to
+            that of x.
         axis: the first axis to normalize over.
         epsilon: what keeps the root away from zero.
 
@@ -136,15 +193,80 @@ def layer_norm(
     float32[batch, 16]
     """
     b, x = with_tensor(x)
-    x = _floating(b, x)
+    x = floating(b, x)
     axis = normalize_axis(axis, x.ndim, "layer_norm")
     shape = x.shape[axis:]
-    scale, offset = _filled(b, scale, 1.0, x, shape), _filled(b, offset, 0.0, x, shape)
-    return b.layer_normalization(x, scale, offset, axis=axis, epsilon=epsilon)
+    given = [None if value is None else b.tensor(value) for value in (scale, offset)]
+    inner = [value if value is None or _is_inner(value, shape) else None for value in given]
+    filled = [_filled(b, value, default, x, shape) for value, default in zip(inner, (1.0, 0.0))]
+    if given[0] is not None and inner[0] is None and inner[1] is not None:
+        filled[1], inner[1] = _filled(b, None, 0.0, x, shape), None
+    y = b.layer_normalization(x, *filled, axis=axis, epsilon=epsilon)
+    for operation, value, done in zip((b.multiply, b.add), given, inner):
+        if value is not None and done is None:
+            y = operation(y, b.broadcast_to(value, shape=x.shape))
+    return back(b, y, x.dtype)
+
+
+def _is_inner(parameter: Tensor, shape: Shape) -> bool:
+    """Whether a scale or offset has the shape of the normalized axes, without broadcasting."""
+    fits = len(parameter.shape) == len(shape)
+    return fits and not any(own == 1 and size != 1 for own, size in zip(parameter.shape, shape))
 
 
 @composite
-def group_norm(x: Any, groups: int, scale: Any = None, offset: Any = None, epsilon: float = 1e-5) -> Tensor:
+def layer_norm_with_statistics(
+    x: Any,
+    scale: Any = None,
+    offset: Any = None,
+    axis: int = -1,
+    epsilon: float = 1e-5,
+    stash_dtype: Any = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`gf.nn.layer_norm`, and the statistics that it uses: the mean m and r = 1 / sqrt(variance + epsilon).
+
+    y = (x - m) * r * scale + offset.
+
+    Arguments:
+        x, scale, offset, axis, epsilon: see `gf.nn.layer_norm`.
+        stash_dtype: the floating dtype of the statistics, in which x is normalized; by default that of x,
+            but float32 for 16-bit floats.
+
+    Returns:
+        the triple (y, m, r): y of the type of x, m and r with the axes from `axis` on of size 1.
+
+    Raises:
+        ShapeError: if scale or offset do not broadcast to the shape of x.
+
+    Source: ONNX LayerNormalization-17.
+
+    >>> import graphflow as gf
+    >>> y, mean, inverse = gf.nn.layer_norm_with_statistics(gf.placeholder("x", ("batch", 16)))
+    >>> y.type, mean.type, inverse.type
+    (float32[batch, 16], float32[batch, 1], float32[batch, 1])
+    """
+    b, x = with_tensor(x)
+    x = floating(b, x)
+    axis = normalize_axis(axis, x.ndim, "layer_norm_with_statistics")
+    epsilon = real_number(epsilon, "epsilon of layer_norm_with_statistics", low=0)
+    centered, mean, variance = _centered(b, _stage(b, x, stash_dtype), range(axis, x.ndim))
+    inverse = b.rsqrt(b.add(variance, epsilon))
+    y = b.multiply(centered, inverse)
+    for operation, value in ((b.multiply, scale), (b.add, offset)):
+        if value is not None:
+            y = operation(y, b.broadcast_to(b.tensor(value), shape=x.shape))
+    return back(b, y, x.dtype), mean, inverse
+
+
+@composite
+def group_norm(
+    x: Any,
+    groups: int,
+    scale: Any = None,
+    offset: Any = None,
+    epsilon: float = 1e-5,
+    stash_dtype: Any = None,
+) -> Tensor:
     """Normalize over groups of channels: y = (x - mean) / sqrt(variance + epsilon) * scale + offset.
 
     mean and variance are those of each sample's group: of channels / groups channels at all places.
@@ -154,6 +276,7 @@ def group_norm(x: Any, groups: int, scale: Any = None, offset: Any = None, epsil
         groups: a divisor of the number of channels; 1 is layer normalization over all but the batch.
         scale, offset: one number for each channel.
         epsilon: what keeps the root away from zero.
+        stash_dtype: the floating dtype of the statistics; that of x, but at least float32, by default.
 
     Returns:
         a tensor of the type of x.
@@ -168,16 +291,16 @@ def group_norm(x: Any, groups: int, scale: Any = None, offset: Any = None, epsil
     float32[batch, 16, 8, 8]
     """
     b, x = with_tensor(x)
-    x = _floating(b, x)
+    x = floating(b, x)
     require(x.ndim >= 2, f"group_norm needs an input of batch and channels, not of rank {x.ndim}")
     batch, channels, *spatial = x.shape
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise AttributeValueError(f"group_norm got groups={groups!r}", hint="pass a positive int")
     rest = channels % groups
     require(rest == 0 or not isinstance(rest, int), f"{channels} channels do not divide into {groups} groups")
-    grouped = b.reshape(_wide(b, x), shape=(batch, groups, channels // groups, *spatial))
+    grouped = b.reshape(_stage(b, x, stash_dtype), shape=(batch, groups, channels // groups, *spatial))
     normal = b.reshape(_standardized(b, grouped, range(2, grouped.ndim), epsilon), shape=x.shape)
-    return _back(b, _affine(b, normal, scale, offset), x.dtype)
+    return back(b, _affine(b, normal, scale, offset), x.dtype)
 
 
 def _standardized(b: Builder, x: Tensor, axes: Sequence[int], epsilon: float) -> Tensor:
@@ -216,21 +339,24 @@ def instance_norm(x: Any, scale: Any = None, offset: Any = None, epsilon: float 
     float32[batch, 16, 8, 8]
     """
     b, x = with_tensor(x)
-    x = _floating(b, x)
+    x = floating(b, x)
     require(x.ndim >= 3, f"instance_norm needs spatial axes to normalize over, not an input of rank {x.ndim}")
-    normal = _standardized(b, _wide(b, x), range(2, x.ndim), epsilon)
-    return _back(b, _affine(b, normal, scale, offset), x.dtype)
+    normal = _standardized(b, wide(b, x), range(2, x.ndim), epsilon)
+    return back(b, _affine(b, normal, scale, offset), x.dtype)
 
 
 @composite
-def rms_norm(x: Any, scale: Any = None, axis: int = -1, epsilon: float = 1e-6) -> Tensor:
+def rms_norm(
+    x: Any, scale: Any = None, axis: int = -1, epsilon: float = 1e-6, stash_dtype: Any = None
+) -> Tensor:
     """Divide by the root mean square over the axes from `axis` on: y = x / sqrt(mean(x^2) + epsilon) * scale.
 
     Arguments:
         x: floats.
-        scale: of the shape of the normalized axes, x.shape[axis:].
+        scale: of the shape of the normalized axes, x.shape[axis:], or another that broadcasts to that of x.
         axis: the first axis to normalize over.
         epsilon: what keeps the root away from zero.
+        stash_dtype: the floating dtype of the statistics; that of x, but at least float32, by default.
 
     Returns:
         a tensor of the type of x.
@@ -242,15 +368,15 @@ def rms_norm(x: Any, scale: Any = None, axis: int = -1, epsilon: float = 1e-6) -
     float32[batch, 16]
     """
     b, x = with_tensor(x)
-    x = _floating(b, x)
+    x = floating(b, x)
     axis = normalize_axis(axis, x.ndim, "rms_norm")
-    wide = _wide(b, x)
-    power = b.mean(b.square(wide), axis=tuple(range(axis, x.ndim)), keepdims=True)
-    y = b.multiply(wide, b.rsqrt(b.add(power, epsilon)))
+    wider = _stage(b, x, stash_dtype)
+    power = b.mean(b.square(wider), axis=tuple(range(axis, x.ndim)), keepdims=True)
+    y = b.multiply(wider, b.rsqrt(b.add(power, epsilon)))
     if scale is not None:
-        weights = b.tensor(scale)
-        unify_shapes(
-            weights.shape, x.shape[axis:], "rms_norm: scale does not have the shape of the normalized axes"
-        )
-        y = b.multiply(y, weights)
-    return _back(b, y, x.dtype)
+        weights, inner = b.tensor(scale), x.shape[axis:]
+        if _is_inner(weights, inner):
+            message = "rms_norm: scale does not have the shape of the normalized axes"
+            unify_shapes(weights.shape, inner, message)
+        y = b.multiply(y, b.broadcast_to(weights, shape=x.shape))
+    return back(b, y, x.dtype)

@@ -91,7 +91,8 @@ def conv(x, w, /, strides=1, padding=0, dilation=1, groups=1):
         w: kernels of shape [out channels, channels / groups, *kernel].
         strides: by how much windows move; an int, or one per spatial axis.
         padding: zeros around x: an int, ints or (before, after) pairs per spatial axis, "valid" for
-            none, or "same" for ceil(size / stride) positions (the odd zero goes to the end).
+            none, or "same" for ceil(size / stride) positions (the odd zero goes to the end; with
+            "same_lower" to the beginning).
         dilation: the distance between the elements of a window.
         groups: channels are cut into that many groups that do not mix.
 

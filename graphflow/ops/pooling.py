@@ -5,135 +5,44 @@ maximum picks a place in each window; `max_pool_gradient` puts values there and 
 takes them from there, so these two are each other's derivatives.
 
 Which place that is: the first of several equal maxima in row-major order; NaN counts as the largest
-value, and padding never wins. Windows are products of intervals, so all is done one axis after the
-other, the last one first: the first maximum of each row, then the first of the rows.
+value, and padding never wins. All is done one axis after the other, the last one first: the first
+maximum of each row, then the first of the rows.
 """
 
 from __future__ import annotations
 
 from functools import reduce
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 from graphflow.errors import AttributeValueError
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType, as_shape
-from graphflow.ops.inference import only
+from graphflow.ops.axis_windows import canonical, parts, passes, pooled_shape, spread
+from graphflow.ops.inference import only, real_number
 from graphflow.ops.precision import wide
-from graphflow.ops.windows import (
-    canonical_padding,
-    lowest,
-    output_sizes,
-    per_axis,
-    spatial_rank,
-    unify_shapes,
-)
+from graphflow.ops.windows import lowest, unify_shapes
 
 _REAL = "int uint float"
 
 
-def _canonical(attrs, shape, operation):
-    """window, strides, padding and dilation in canonical form for an input of that shape."""
-    count = spatial_rank(len(shape), operation)
-    window = per_axis(attrs["window"], count, "window", operation)
-    strides = window if attrs["strides"] is None else per_axis(attrs["strides"], count, "strides", operation)
-    dilation = per_axis(attrs["dilation"], count, "dilation", operation)
-    padding = canonical_padding(attrs["padding"], shape[2:], window, strides, dilation, operation)
-    for pair, places, gap in zip(padding, window, dilation):
-        covered = (places - 1) * gap + 1
-        if any(isinstance(end, int) and end >= covered for end in pair):
-            raise AttributeValueError(
-                f"{operation} got the padding {pair} for windows of {covered}: some would hold nothing",
-                hint="pad by less than the size of the window",
-            )
-    return {**attrs, "window": window, "strides": strides, "padding": padding, "dilation": dilation}
-
-
 def _normalizer(operation):
     def normalize(types, attrs):
-        return _canonical(attrs, types[0].shape, operation)
+        return canonical(attrs, types[0].shape, operation)
 
     return normalize
 
 
-def _pooled_shape(shape, attrs, operation):
-    geometry = (attrs["window"], attrs["strides"], attrs["padding"], attrs["dilation"])
-    return (*shape[:2], *output_sizes(shape[2:], *geometry, operation))
-
-
 def _pooled(operation):
     def infer(types, attrs):
-        return (TensorType(types[0].dtype, _pooled_shape(types[0].shape, attrs, operation)),)
+        return (TensorType(types[0].dtype, pooled_shape(types[0].shape, attrs, operation)),)
 
     return only(_REAL, infer, operation)
 
 
-class Pass(NamedTuple):
-    """The windows along one axis: how many places they have, and how they lie."""
-
-    axis: int
-    places: int
-    stride: int
-    pair: tuple[int, int]
-    gap: int
-
-    @property
-    def reach(self) -> int:
-        """How far the last place of a window is from its first."""
-        return (self.places - 1) * self.gap
-
-    def positions(self, size: int) -> int:
-        """How many windows an axis of that size has."""
-        return (size + sum(self.pair) - self.reach - 1) // self.stride + 1
-
-    def along(self, vector, rank):
-        """A vector shaped so that it broadcasts along this axis."""
-        return vector.reshape([-1 if axis == self.axis else 1 for axis in range(rank)])
-
-    def inside(self, size):
-        """Which place of which window lies inside the axis: booleans [places, positions]."""
-        starts = np.arange(self.positions(size)) * self.stride - self.pair[0]
-        at = starts + np.arange(self.places)[:, None] * self.gap
-        return (at >= 0) & (at < size)
-
-
-def passes(window, strides, padding, dilation):
-    """A Pass for each spatial axis, the last axis first."""
-    rows = zip(range(2, 2 + len(window)), window, strides, padding, dilation)
-    return [Pass(*row) for row in rows][::-1]
-
-
-def _slices(one, positions):
-    """For each place of the windows, the index of what they hold there, along one padded axis."""
-    before = (slice(None),) * one.axis
-    for place in range(one.places):
-        start = place * one.gap
-        yield (*before, slice(start, start + (positions - 1) * one.stride + 1, one.stride))
-
-
-def _parts(x, one, fill):
-    """What the windows along one axis hold at each of their places."""
-    pads = [one.pair if axis == one.axis else (0, 0) for axis in range(x.ndim)]
-    padded = np.pad(x, pads, constant_values=fill) if any(one.pair) else x
-    for where in _slices(one, one.positions(x.shape[one.axis])):
-        yield padded[where]
-
-
-def _spread(shares, one, shape, dtype):
-    """The sum of the shares, each put where its place of the windows lies in an array of that shape."""
-    before, after = one.pair
-    padded = [size + (before + after if axis == one.axis else 0) for axis, size in enumerate(shape)]
-    total = np.zeros(padded, dtype)
-    for share, where in zip(shares, _slices(one, one.positions(shape[one.axis]))):
-        total[where] += share
-    inner = slice(before, before + shape[one.axis])
-    return np.ascontiguousarray(total[(slice(None),) * one.axis + (inner,)])
-
-
 @op("pooling", infer=_pooled("max_pool"), normalize=_normalizer("max_pool"))
-def max_pool(x, /, window, strides=None, padding=0, dilation=1):
+def max_pool(x, /, window, strides=None, padding=0, dilation=1, ceil_mode=False):
     """The largest element of each window: y[n, c, p] = max_k x[n, c, p * strides + k * dilation - before].
 
     NaN propagates. Padding never wins; the gradient goes to the first of several equal maxima.
@@ -142,8 +51,11 @@ def max_pool(x, /, window, strides=None, padding=0, dilation=1):
         x: real numbers of shape [batch, channels, *spatial], 1 to 3 spatial axes.
         window: the size of the windows; an int, or one per spatial axis.
         strides: by how much windows move; `window` by default, so that they tile the axes.
-        padding: an int, ints or (before, after) pairs per spatial axis, "valid" or "same".
+        padding: an int, ints or (before, after) pairs per spatial axis, "valid", "same" (the odd place
+            at the end) or "same_lower" (at the beginning).
         dilation: the distance between the elements of a window.
+        ceil_mode: one more window where places are left over, if it starts before the padding at the
+            end; without effect for "valid" and the "same" paddings, which decide the number themselves.
 
     Returns:
         [batch, channels, *positions] of the dtype of x.
@@ -157,8 +69,8 @@ def max_pool(x, /, window, strides=None, padding=0, dilation=1):
     >>> gf.nn.max_pool(gf.placeholder("x", ("batch", 16, 8, 8)), 2).type
     float32[batch, 16, 4, 4]
     """
-    for one in passes(window, strides, padding, dilation):
-        x = reduce(np.maximum, _parts(x, one, lowest(x.dtype)))
+    for one in passes(window, strides, padding, dilation, ceil_mode):
+        x = reduce(np.maximum, parts(x, one, lowest(x.dtype)))
     return np.array(x)
 
 
@@ -170,10 +82,10 @@ def _(b, node, g):
 def _winners(x, one):
     """The maxima of the windows along one axis, and the number of the place where each lies."""
     inside = one.inside(x.shape[one.axis])
-    parts = _parts(x, one, lowest(x.dtype))
-    best, found = next(parts).copy(), one.along(inside[0], x.ndim)
+    held = parts(x, one, lowest(x.dtype))
+    best, found = next(held).copy(), one.along(inside[0], x.ndim)
     winner = np.zeros(best.shape, np.int32)
-    for number, part in enumerate(parts, 1):
+    for number, part in enumerate(held, 1):
         valid = one.along(inside[number], x.ndim)
         replace = valid & ~(found & ((best >= part) | (best != best)))
         np.copyto(best, part, where=replace)
@@ -183,24 +95,23 @@ def _winners(x, one):
 
 
 def _max_gradient_type(types, attrs):
-    made = _pooled_shape(types[0].shape, attrs, "max_pool_gradient")
+    made = pooled_shape(types[0].shape, attrs, "max_pool_gradient")
     unify_shapes(types[1].shape, made, "max_pool_gradient: g has not the shape of the pooled x")
-    return (types[0],)
+    return (TensorType(types[1].dtype, types[0].shape),)
 
 
 @op(
     "pooling",
     infer=only(_REAL, _max_gradient_type, "max_pool_gradient"),
     normalize=_normalizer("max_pool_gradient"),
-    promotion="same",
 )
-def max_pool_gradient(x, g, /, window, strides=None, padding=0, dilation=1):
+def max_pool_gradient(x, g, /, window, strides=None, padding=0, dilation=1, ceil_mode=False):
     """The gradient of `max_pool`: dx[i] = the sum of g over the windows whose maximum lies at i.
 
     Arguments:
         x: what was pooled, [batch, channels, *spatial].
         g: the cotangent of the result, [batch, channels, *positions].
-        window, strides, padding, dilation: those of the pooling.
+        window, strides, padding, dilation, ceil_mode: those of the pooling.
 
     Returns:
         a tensor of the shape of x.
@@ -213,13 +124,13 @@ def max_pool_gradient(x, g, /, window, strides=None, padding=0, dilation=1):
     float32[1, 1, 4]
     """
     taken = []
-    for one in passes(window, strides, padding, dilation):
+    for one in passes(window, strides, padding, dilation, ceil_mode):
         shape = x.shape
         x, winner = _winners(x, one)
         taken.append((one, shape, winner))
     for one, shape, winner in reversed(taken):
         shares = (np.where(winner == place, g, np.zeros((), g.dtype)) for place in range(one.places))
-        g = _spread(shares, one, shape, g.dtype)
+        g = spread(shares, one, shape, g.dtype)
     return g
 
 
@@ -231,23 +142,22 @@ def _(b, node, u):
 def _take(u, winner, one):
     """What u holds at the places that `winner` numbers."""
     taken = np.zeros(winner.shape, u.dtype)
-    for number, part in enumerate(_parts(u, one, 0)):
+    for number, part in enumerate(parts(u, one, 0)):
         np.copyto(taken, part, where=winner == number)
     return taken
 
 
 def _select_type(types, attrs):
     unify_shapes(types[1].shape, types[0].shape, "max_pool_select: u has not the shape of x")
-    return (TensorType(types[0].dtype, _pooled_shape(types[0].shape, attrs, "max_pool_select")),)
+    return (TensorType(types[1].dtype, pooled_shape(types[0].shape, attrs, "max_pool_select")),)
 
 
 @op(
     "pooling",
     infer=only(_REAL, _select_type, "max_pool_select"),
     normalize=_normalizer("max_pool_select"),
-    promotion="same",
 )
-def max_pool_select(x, u, /, window, strides=None, padding=0, dilation=1):
+def max_pool_select(x, u, /, window, strides=None, padding=0, dilation=1, ceil_mode=False):
     """The elements of u at the places where the windows of x have their maxima.
 
     It is the derivative of `max_pool` at x along u, and the transpose of `max_pool_gradient`.
@@ -255,7 +165,7 @@ def max_pool_select(x, u, /, window, strides=None, padding=0, dilation=1):
     Arguments:
         x: what decides the places, [batch, channels, *spatial].
         u: what is taken from them, of the shape of x.
-        window, strides, padding, dilation: those of the pooling.
+        window, strides, padding, dilation, ceil_mode: those of the pooling.
 
     Returns:
         [batch, channels, *positions].
@@ -265,7 +175,7 @@ def max_pool_select(x, u, /, window, strides=None, padding=0, dilation=1):
     >>> gf.ops.pooling.max_pool_select(x, u, window=2).type
     float32[1, 1, 2]
     """
-    for one in passes(window, strides, padding, dilation):
+    for one in passes(window, strides, padding, dilation, ceil_mode):
         x, winner = _winners(x, one)
         u = _take(u, winner, one)
     return u
@@ -276,28 +186,58 @@ def _(b, node, v):
     return [None, b.max_pool_gradient(node.inputs[0], v, **node.attrs)]
 
 
-def divisors(sizes, window, strides, padding, dilation, count_include_pad):
+def divisors(sizes, window, strides, padding, dilation, count_include_pad, ceil_mode=False, divisor=None):
     """By what the sum of each window is divided: its size, or how much of it is not padding."""
-    if count_include_pad or not any(map(any, padding)):
+    if divisor is not None:
+        return np.asarray(divisor)
+    if not ceil_mode and (count_include_pad or not any(map(any, padding))):
         return np.asarray(prod(window))
     counts = np.ones((), np.int64)
-    for one, size in zip(reversed(passes(window, strides, padding, dilation)), sizes):
-        counts = np.multiply.outer(counts, one.inside(size).sum(axis=0))
+    for one, size in zip(reversed(passes(window, strides, padding, dilation, ceil_mode)), sizes):
+        counts = np.multiply.outer(counts, one.inside(size, count_include_pad).sum(axis=0))
     return np.maximum(counts, 1)
 
 
-@op("pooling", infer=_pooled("avg_pool"), normalize=_normalizer("avg_pool"), promotion="float")
+def _average_attrs(attrs, shape, operation):
+    attrs = canonical(attrs, shape, operation)
+    if attrs["divisor"] is not None:
+        attrs["divisor"] = real_number(attrs["divisor"], f"the divisor of {operation}")
+        if not attrs["divisor"]:
+            raise AttributeValueError(f"{operation} cannot divide by zero", hint="divisor=1 gives sums")
+    return attrs
+
+
+def _normalize_average(types, attrs):
+    return _average_attrs(attrs, types[0].shape, "avg_pool")
+
+
+@op("pooling", infer=_pooled("avg_pool"), normalize=_normalize_average, promotion="float")
 @wide
-def avg_pool(x, /, window, strides=None, padding=0, dilation=1, count_include_pad=False):
+def avg_pool(
+    x,
+    /,
+    window,
+    strides=None,
+    padding=0,
+    dilation=1,
+    count_include_pad=False,
+    ceil_mode=False,
+    divisor=None,
+):
     """The mean of each window: y[n, c, p] = sum_k x[n, c, p * strides + k * dilation - before] / count[p].
 
     Arguments:
         x: numbers of shape [batch, channels, *spatial], 1 to 3 spatial axes.
         window: the size of the windows; an int, or one per spatial axis.
         strides: by how much windows move; `window` by default, so that they tile the axes.
-        padding: an int, ints or (before, after) pairs per spatial axis, "valid" or "same".
+        padding: an int, ints or (before, after) pairs per spatial axis, "valid", "same" (the odd place
+            at the end) or "same_lower" (at the beginning).
         dilation: the distance between the elements of a window.
-        count_include_pad: divide by the size of the window also where it covers padding.
+        ceil_mode: one more window where places are left over, if it starts before the padding at the
+            end; without effect for "valid" and the "same" paddings, which decide the number themselves.
+        count_include_pad: divide by the size of the window also where it covers padding; what the last
+            window of `ceil_mode` covers beyond the padding does not count.
+        divisor: what sums are divided by instead of counts; 1 gives the sums themselves.
 
     Returns:
         [batch, channels, *positions]; integers give floats.
@@ -311,9 +251,10 @@ def avg_pool(x, /, window, strides=None, padding=0, dilation=1, count_include_pa
     >>> gf.nn.avg_pool(gf.placeholder("x", ("batch", 16, 8, 8)), 3, strides=2, padding=1).type
     float32[batch, 16, 4, 4]
     """
-    count = divisors(x.shape[2:], window, strides, padding, dilation, count_include_pad)
-    for one in passes(window, strides, padding, dilation):
-        x = reduce(np.add, _parts(x, one, 0))
+    geometry = (window, strides, padding, dilation)
+    count = divisors(x.shape[2:], *geometry, count_include_pad, ceil_mode, divisor)
+    for one in passes(*geometry, ceil_mode):
+        x = reduce(np.add, parts(x, one, 0))
     return x / count.astype(x.dtype)
 
 
@@ -324,11 +265,11 @@ def _(b, node, g):
 
 def _normalize_avg_gradient(types, attrs):
     attrs = {**attrs, "input_shape": as_shape(attrs["input_shape"])}
-    return _canonical(attrs, attrs["input_shape"], "avg_pool_gradient")
+    return _average_attrs(attrs, attrs["input_shape"], "avg_pool_gradient")
 
 
 def _avg_gradient_type(types, attrs):
-    made = _pooled_shape(attrs["input_shape"], attrs, "avg_pool_gradient")
+    made = pooled_shape(attrs["input_shape"], attrs, "avg_pool_gradient")
     unify_shapes(types[0].shape, made, "avg_pool_gradient: g has not the shape of the pooled input")
     return (TensorType(types[0].dtype, attrs["input_shape"]),)
 
@@ -340,14 +281,23 @@ def _avg_gradient_type(types, attrs):
 )
 @wide
 def avg_pool_gradient(
-    g, /, input_shape, window, strides=None, padding=0, dilation=1, count_include_pad=False
+    g,
+    /,
+    input_shape,
+    window,
+    strides=None,
+    padding=0,
+    dilation=1,
+    count_include_pad=False,
+    ceil_mode=False,
+    divisor=None,
 ):
     """The gradient of `avg_pool`: dx[i] = the sum of g / count over the windows that hold i.
 
     Arguments:
         g: the cotangent of the result, [batch, channels, *positions].
         input_shape: the shape of what was pooled, [batch, channels, *spatial].
-        window, strides, padding, dilation, count_include_pad: those of the pooling.
+        window, strides, padding, dilation, count_include_pad, ceil_mode, divisor: those of the pooling.
 
     Returns:
         a tensor of shape `input_shape`.
@@ -357,11 +307,12 @@ def avg_pool_gradient(
     >>> gf.ops.pooling.avg_pool_gradient(g, input_shape=(1, 1, 4), window=2).type
     float32[1, 1, 4]
     """
-    count = divisors(input_shape[2:], window, strides, padding, dilation, count_include_pad)
+    geometry = (window, strides, padding, dilation)
+    count = divisors(input_shape[2:], *geometry, count_include_pad, ceil_mode, divisor)
     share = g / count.astype(g.dtype)
-    for one in reversed(passes(window, strides, padding, dilation)):
+    for one in reversed(passes(*geometry, ceil_mode)):
         shape = (*share.shape[: one.axis], input_shape[one.axis], *share.shape[one.axis + 1 :])
-        share = _spread([share] * one.places, one, shape, g.dtype)
+        share = spread([share] * one.places, one, shape, g.dtype)
     return share
 
 

@@ -5,6 +5,9 @@ its extent. Over an axis of `size` with `before` and `after` places of padding, 
 
     positions = floor((size + before + after - extent) / stride) + 1
 
+or, with the ceiling in place of the floor, one more where places are left over, provided that its
+window still starts before the padding at the end.
+
 Strides and dilations are kept as tuples, padding as a tuple of (before, after) pairs, one per
 spatial axis; axes 0 and 1 are batch and channels.
 """
@@ -23,6 +26,9 @@ from graphflow.ir.dims import Dim, Size
 from graphflow.ops.inference import require, show
 
 Pads: TypeAlias = tuple[tuple[Size, Size], ...]
+
+SAME = ("same", "same_upper", "same_lower")
+"""Names of paddings that leave ceil(size / stride) positions."""
 
 
 def spatial_rank(rank: int, operation: str) -> int:
@@ -67,10 +73,11 @@ def canonical_padding(
     dilation: Sequence[int],
     operation: str,
 ) -> Pads:
-    """(before, after) pairs from an int, ints or pairs by axis, "valid", or "same".
+    """(before, after) pairs from an int, ints or pairs by axis, "valid", "same" or "same_lower".
 
     "same" gives ceil(size / stride) positions and puts an odd place of padding at the end (ONNX
-    auto_pad SAME_UPPER); it is symbolic where a size is and the stride is not 1.
+    auto_pad SAME_UPPER), "same_lower" at the beginning; they are symbolic where a size is and the
+    stride is not 1.
 
     >>> canonical_padding("same", (5, 6), (3, 2), (2, 1), (1, 1), "conv")
     ((1, 1), (0, 1))
@@ -79,8 +86,9 @@ def canonical_padding(
     if isinstance(padding, str):
         if padding.lower() == "valid":
             return ((0, 0),) * count
-        if padding.lower() == "same":
-            return tuple(same_padding(*axis) for axis in zip(sizes, map(extent, kernel, dilation), strides))
+        axes = zip(sizes, map(extent, kernel, dilation), strides)
+        if padding.lower() in SAME:
+            return tuple(same_padding(*axis, lower=padding.lower() == "same_lower") for axis in axes)
     else:
         pairs = (padding,) * count if not isinstance(padding, tuple) else padding
         pairs = tuple(pair if isinstance(pair, tuple) else (pair, pair) for pair in pairs)
@@ -88,7 +96,7 @@ def canonical_padding(
             return pairs
     raise AttributeValueError(
         f"{operation} got padding={padding!r} for {count} spatial axes",
-        hint=f"pass an int, {count} (before, after) pairs of ints from 0 up, 'same' or 'valid'",
+        hint=f"pass an int, {count} (before, after) pairs of ints from 0 up, 'same', 'same_lower' or 'valid'",
     )
 
 
@@ -96,14 +104,36 @@ def _is_places(value: Any) -> bool:
     return isinstance(value, Dim) or (_is_int(value) and value >= 0)
 
 
-def same_padding(size: Size, covered: Size, stride: int) -> tuple[Size, Size]:
+def same_padding(size: Size, covered: Size, stride: int, lower: bool = False) -> tuple[Size, Size]:
     """The padding of one axis that leaves ceil(size / stride) positions."""
     if stride == 1:
         total = covered - 1
     else:
         positions = (size + stride - 1) // stride
         total = dims.maximum((positions - 1) * stride + covered - size, 0)
-    return total // 2, total - total // 2
+    return halves(total, lower)
+
+
+def halves(total: Size, lower: bool) -> tuple[Size, Size]:
+    """A number of places cut in two, the larger part at the end or, if `lower`, at the beginning.
+
+    >>> halves(3, lower=False), halves(3, lower=True)
+    ((1, 2), (2, 1))
+    """
+    less, more = total // 2, total - total // 2
+    return (more, less) if lower else (less, more)
+
+
+def leeway(size: Size, covered: Size, stride: int, pair: tuple[Size, Size], ceil: bool = False) -> Size:
+    """By how much windows can move; there are `leeway // stride + 1` positions.
+
+    >>> [leeway(7, 2, 2, (0, 0), ceil) // 2 + 1 for ceil in (False, True)]
+    [3, 4]
+    """
+    before, after = pair
+    if ceil:
+        return size + before - 1 - dims.maximum(covered - after - stride, 0)
+    return size + before + after - covered
 
 
 def output_sizes(
@@ -113,6 +143,7 @@ def output_sizes(
     padding: Pads,
     dilation: Sequence[int],
     operation: str,
+    ceil: bool = False,
 ) -> tuple[Size, ...]:
     """The number of window positions along each spatial axis.
 
@@ -122,10 +153,10 @@ def output_sizes(
     result: list[Size] = []
     for axis, (size, places, stride, pair, gap) in enumerate(zip(sizes, kernel, strides, padding, dilation)):
         covered = extent(places, gap)
-        if isinstance(size, Dim) and stride > 1 and pair == same_padding(size, covered, stride):
+        if isinstance(size, Dim) and stride > 1 and _is_same(pair, size, covered, stride):
             result.append((size + stride - 1) // stride)
             continue
-        room = size + pair[0] + pair[1] - covered
+        room = leeway(size, covered, stride, pair, ceil)
         highest = dims.bounds(room)[1]
         if highest is not None and highest < 0:
             raise ShapeError(
@@ -135,6 +166,10 @@ def output_sizes(
             )
         result.append(room // stride + 1)
     return tuple(result)
+
+
+def _is_same(pair: tuple[Size, Size], size: Size, covered: Size, stride: int) -> bool:
+    return any(pair == same_padding(size, covered, stride, lower) for lower in (False, True))
 
 
 def unify_shapes(left: Sequence[Size], right: Sequence[Size], message: str, hint: str | None = None) -> None:

@@ -314,6 +314,37 @@ def test_layer_and_group_norm_start_as_plain_normalization(rng: np.random.Genera
         np.testing.assert_allclose(made, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 4, 5), (2, 4, 3, 4), (1, 4, 2, 3, 2)])
+def test_convolution_layers_in_one_to_three_dimensions(shape: tuple[int, ...]) -> None:
+    x = gf.placeholder("x", ("n", *shape[1:]))
+    y = layers.conv(x, 6, 3, strides=2, padding="same_lower", groups=2)
+    assert y.shape == (x.shape[0], 6, *[(size + 1) // 2 for size in shape[2:]])
+    z = layers.conv_transpose(y, 4, 3, strides=2, output_shape=shape[2:], padding="same_lower")
+    assert z.shape == x.shape
+    with gf.Session() as session:
+        assert session.run(z, {x: np.ones(shape, np.float32)}).shape == shape
+
+
+def test_instance_and_rms_norm_start_as_plain_normalization(rng: np.random.Generator) -> None:
+    x = gf.constant(rng.standard_normal((3, 4, 5)).astype(np.float32))
+    pairs = [
+        (layers.instance_norm(x), gf.nn.instance_norm(x)),
+        (layers.rms_norm(x), gf.nn.rms_norm(x)),
+        (layers.rms_norm(x, axis=1), gf.nn.rms_norm(x, axis=1)),
+    ]
+    shapes = {name: variable.shape for name, variable in x.graph.variables.items()}
+    assert shapes == {
+        "instance_norm/scale": (4,),
+        "instance_norm/offset": (4,),
+        "rms_norm/scale": (5,),
+        "rms_norm_1/scale": (4, 5),
+    }
+    with gf.Session() as session:
+        for layer, plain in pairs:
+            made, expected = session.run([layer, plain])
+            np.testing.assert_allclose(made, expected, rtol=1e-6)
+
+
 def test_embedding_takes_rows(rng: np.random.Generator) -> None:
     ids = gf.placeholder("ids", ("n", 2), gf.uint8)
     y = layers.embedding(ids, 5, 3, dtype=gf.float64)

@@ -26,6 +26,13 @@ _CASES = [
     ((1, 2, 4, 3, 5), (2, 2, 2, 3, 2), (1, 2, 3, 1, 2), {"strides": (1, 1, 2)}),
     ((0, 2, 4, 4), (3, 2, 3, 3), (0, 3, 2, 2), {}),
     ((2, 2, 5, 5), (0, 2, 3, 3), (2, 0, 3, 3), {}),
+    ((1, 2, 6, 7), (2, 2, 3, 2), (1, 2, 3, 7), {"padding": "same_lower", "strides": (2, 1)}),
+    (
+        (1, 4, 3, 4, 2),
+        (4, 1, 2, 1, 2),
+        (1, 4, 3, 2, 2),
+        {"padding": "same", "strides": (1, 2, 1), "groups": 4},
+    ),
 ]
 
 for _x, _w, _y, _attrs in _CASES:
@@ -63,3 +70,26 @@ for _half, _tolerance in ((F16, 4e-3), (BF16, 3e-2)):
     sample("conv", _x, _w, **_rough)
     sample("conv_input_gradient", _g, _w, input_shape=_x.shape, **_rough)
     sample("conv_weight_gradient", _x, _g, kernel_shape=_w.shape, **_rough)
+
+
+# image, columns, attributes
+_PATCHES = [
+    ((2, 3, 7), (2, 9, 5), {"window": 3}),
+    ((1, 2, 5, 6), (1, 12, 8), {"window": (2, 3), "strides": (2, 1)}),
+    ((2, 1, 4, 5), (2, 4, 20), {"window": 2, "padding": "same_lower"}),
+    ((1, 2, 5, 5), (1, 8, 9), {"window": 2, "strides": 2, "dilation": 3, "padding": ((2, 1), (1, 2))}),
+    ((1, 1, 3, 2, 4), (1, 4, 12), {"window": (2, 1, 2)}),
+    ((1, 1, 1, 1), (1, 1, 1), {"window": 1}),
+    ((0, 2, 4, 4), (0, 8, 4), {"window": 2, "strides": 2}),
+    ((1, 1, 2), (1, 1, 4), {"window": 1, "padding": ((2, 0),)}),
+]
+for _x, _columns, _attrs in _PATCHES:
+    sample("im2col", _draw(*_x), **_attrs)
+    sample("col2im", _draw(*_columns), image_shape=_x[2:], **_attrs)
+sample("im2col", np.arange(8, dtype=np.uint8).reshape(1, 2, 4), window=2, gradient=False)
+sample("im2col", [[[np.nan, np.inf, -0.0, -np.inf]]], window=2, padding=1, gradient=False)
+sample("col2im", np.full((1, 2, 3), 100, np.int8), image_shape=(4,), window=2, gradient=False)
+sample("col2im", [[[np.nan, 1.0, 2.0], [-0.0, 1.0, np.inf]]], image_shape=(4,), window=2, gradient=False)
+sample(
+    "col2im", _draw(1, 4, 4).astype(F16), image_shape=(3, 3), window=2, rtol=2e-3, atol=2e-3, gradient=False
+)

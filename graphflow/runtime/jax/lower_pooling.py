@@ -16,12 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from graphflow.ops.pooling import Pass, divisors, passes
+from graphflow.ops.axis_windows import Pass, passes
+from graphflow.ops.pooling import divisors
 from graphflow.ops.windows import lowest, window_slices
 from graphflow.runtime.jax.lowering import lowering
 
 _MOST_SLICES = 16
 """Windows of up to this many places are reduced in one go, larger ones axis by axis."""
+
+_IN_BOUNDS = "promise_in_bounds"
 
 
 def _padded(x: Any, pairs: Any, fill: Any) -> Any:
@@ -30,28 +33,28 @@ def _padded(x: Any, pairs: Any, fill: Any) -> Any:
 
 def _parts(x: Any, one: Pass, fill: Any) -> Iterator[Any]:
     """What the windows along one axis hold at each of their places."""
-    pairs = [one.pair if axis == one.axis else (0, 0) for axis in range(x.ndim)]
+    size = x.shape[one.axis]
+    pairs = [one.pads(size) if axis == one.axis else (0, 0) for axis in range(x.ndim)]
     padded = _padded(x, pairs, fill)
-    positions = one.positions(x.shape[one.axis])
+    positions = one.positions(size)
     for place in range(one.places):
         start = place * one.gap
         stop = start + (positions - 1) * one.stride + 1
         yield lax.slice_in_dim(padded, start, stop, one.stride, one.axis)
 
 
-def _reduce(
-    x: Any, fill: Any, combine: Callable, window: Any, strides: Any, padding: Any, dilation: Any
-) -> Any:
+def _reduce(x: Any, fill: Any, combine: Callable, window: Any, **geometry: Any) -> Any:
     """Combine the places of each window."""
-    if prod(window) <= _MOST_SLICES:
-        steps = reversed(passes(window, strides, padding, dilation))
-        positions = [one.positions(x.shape[one.axis]) for one in steps]
-        padded = _padded(x, ((0, 0), (0, 0), *padding), fill)
-        slices = window_slices(positions, window, strides, dilation)
-        return reduce(combine, (padded[where] for _, where in slices))
-    for one in passes(window, strides, padding, dilation):
-        x = reduce(combine, _parts(x, one, fill))
-    return x
+    steps = passes(window, **geometry)
+    if prod(window) > _MOST_SLICES:
+        for one in steps:
+            x = reduce(combine, _parts(x, one, fill))
+        return x
+    rows = [(one, x.shape[one.axis]) for one in reversed(steps)]
+    padded = _padded(x, ((0, 0), (0, 0), *[one.pads(size) for one, size in rows]), fill)
+    positions = [one.positions(size) for one, size in rows]
+    slices = window_slices(positions, window, geometry["strides"], geometry["dilation"])
+    return reduce(combine, (padded[where] for _, where in slices))
 
 
 @lowering("max_pool")
@@ -148,18 +151,55 @@ def _working(dtype: Any) -> Any:
 
 
 @lowering("avg_pool")
-def _avg_pool(x: Any, count_include_pad: bool, **geometry: Any) -> Any:
+def _avg_pool(x: Any, count_include_pad: bool, divisor: Any = None, **geometry: Any) -> Any:
     working = _working(x.dtype)
-    count = divisors(x.shape[2:], count_include_pad=count_include_pad, **geometry)
+    count = divisors(x.shape[2:], count_include_pad=count_include_pad, divisor=divisor, **geometry)
     total = _reduce(x.astype(working), 0, jnp.add, **geometry)
     return (total / count.astype(working)).astype(x.dtype)
 
 
 @lowering("avg_pool_gradient")
-def _avg_pool_gradient(g: Any, input_shape: Any, count_include_pad: bool, **geometry: Any) -> Any:
+def _avg_pool_gradient(
+    g: Any, input_shape: Any, count_include_pad: bool, divisor: Any = None, **geometry: Any
+) -> Any:
     working = _working(g.dtype)
-    count = divisors(input_shape[2:], count_include_pad=count_include_pad, **geometry)
+    count = divisors(input_shape[2:], count_include_pad=count_include_pad, divisor=divisor, **geometry)
     share = g.astype(working) / count.astype(working)
     for one in reversed(passes(**geometry)):
         share = _spread(share, None, one, input_shape[one.axis])
     return share.astype(g.dtype)
+
+
+# Unpooling
+
+
+def _last_places(indices: Any, size: int) -> tuple[Any, Any]:
+    """The indices, flat and `size` where they are ignored, and the last position that names each element."""
+    flat = indices.reshape(-1)
+    if jnp.issubdtype(flat.dtype, jnp.unsignedinteger):
+        flat = lax.min(flat.astype(jnp.uint64), jnp.uint64(size))
+    flat = flat.astype(jnp.int64)
+    flat = jnp.where((flat >= 0) & (flat < size), flat, size).astype(jnp.int32 if size < 2**31 else jnp.int64)
+    order = lax.iota(jnp.int32, flat.size)
+    return flat, jnp.full(size, -1, jnp.int32).at[flat].max(order, mode="drop")
+
+
+@lowering("max_unpool")
+def _max_unpool(x: Any, indices: Any, output_shape: Any) -> Any:
+    size = prod(output_shape)
+    if not x.size or not size:
+        return jnp.zeros(output_shape, x.dtype)
+    _, sources = _last_places(indices, size)
+    taken = x.reshape(-1).at[jnp.maximum(sources, 0)].get(mode=_IN_BOUNDS)
+    return jnp.where(sources >= 0, taken, jnp.zeros((), x.dtype)).reshape(output_shape)
+
+
+@lowering("max_unpool_gradient")
+def _max_unpool_gradient(g: Any, indices: Any) -> Any:
+    if not g.size or not indices.size:
+        return jnp.zeros(indices.shape, g.dtype)
+    flat, sources = _last_places(indices, g.size)
+    inside = jnp.minimum(flat, g.size - 1)
+    counts = (flat < g.size) & (sources.at[inside].get(mode=_IN_BOUNDS) == lax.iota(jnp.int32, flat.size))
+    taken = g.reshape(-1).at[inside].get(mode=_IN_BOUNDS)
+    return jnp.where(counts, taken, jnp.zeros((), g.dtype)).reshape(indices.shape)
