@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphflow.errors import FileFormatError
-from graphflow.ir.dtypes import DTYPES, DType, as_dtype
+from graphflow.ir.dtypes import ALL_DTYPES, DType, as_dtype
 
 FORMAT = "graphflow-model"
 FORMAT_VERSION = 1
@@ -30,7 +30,7 @@ WEIGHTS = "weights.safetensors"
 LARGEST_MANIFEST = 1 << 26
 LARGEST_FILE = 1 << 44
 
-_DTYPES = {dtype.name: dtype for dtype in DTYPES}
+_DTYPES = {dtype.name: dtype for dtype in ALL_DTYPES}
 _FIELDS = {"arrays", "files", "format", "format_version", "producer", "signatures"}
 
 

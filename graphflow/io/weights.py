@@ -1,7 +1,8 @@
 """Arrays in a safetensors file: every dtype exactly, and a reader that trusts nothing.
 
-Complex arrays, which the format does not have, are stored as pairs of reals on a last axis; the
-manifest tells their dtypes. Nothing in such a file is executed.
+Complex arrays, which the format does not have, are stored as pairs of reals on a last axis, and arrays
+of the narrow dtypes (float8, int4 and the like) as the bytes that they are in memory; the manifest tells
+their dtypes. Nothing in such a file is executed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from graphflow.errors import FileFormatError
 from graphflow.ir.attrs import read_only
 from graphflow.ir.dtypes import DType, as_dtype
+from graphflow.ir.narrow import narrow_bytes, require_narrow_bytes
 
 _REALS = {"complex64": "float32", "complex128": "float64"}
 _CODES = {
@@ -38,8 +40,11 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
             raise FileFormatError(f"an array named {name!r} cannot be stored", hint="rename the variable")
         # The library writes the memory of strided arrays as it lies, without an error.
         flat = np.ascontiguousarray(array).reshape(array.shape)
-        reals = _REALS.get(array.dtype.name)
-        stored[name] = flat if reals is None else flat.reshape(-1).view(reals).reshape((*array.shape, 2))
+        stored[name] = flat
+        if array.dtype.name in _REALS:
+            stored[name] = flat.reshape(-1).view(_REALS[array.dtype.name]).reshape((*array.shape, 2))
+        elif as_dtype(array.dtype).is_narrow:
+            stored[name] = narrow_bytes(flat)
     return save(stored)
 
 
@@ -84,7 +89,8 @@ def _array(
     name: str, entry: Mapping[str, Any], dtype: DType, shape: tuple[int, ...], source: str
 ) -> np.ndarray:
     reals = _REALS.get(dtype.name)
-    wanted = (reals or dtype.name, shape if reals is None else (*shape, 2))
+    bytewise = "uint8" if dtype.is_narrow else None
+    wanted = (reals or bytewise or dtype.name, shape if reals is None else (*shape, 2))
     found = (_CODES.get(entry["dtype"]), tuple(entry["shape"]))
     if found != wanted:
         raise FileFormatError(
@@ -95,6 +101,7 @@ def _array(
     try:
         flat = np.frombuffer(entry["data"], dtype=as_dtype(wanted[0]).numpy)
         made = flat.view(dtype.numpy).reshape(shape)
+        require_narrow_bytes(flat, dtype)
     except (ValueError, TypeError) as error:
         raise FileFormatError(
             f"{source} stores {name!r} wrongly: {error}", hint="get the model again"

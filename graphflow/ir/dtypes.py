@@ -1,7 +1,9 @@
 """Element types and their promotion: NumPy 2's lattice, with bfloat16 added and Python scalars weak.
 
 The lattice is written down as its covering edges in `_COVERS`; promoting two types is finding the
-first type, in the order of `DTYPES`, that both can reach. Two rules complete it:
+first type, in the order of `DTYPES`, that both can reach. The dtypes in `STORAGE` (floats and integers
+of 8 bits and less, and strings) stand outside of it: tensors of them are moved, compared and converted,
+but nothing is computed with them. Two rules complete the lattice:
 
 * a Python scalar is *weak*: it takes the other operand's dtype when its kind is no higher, and the
   default dtype of its own kind (bool, int32, float32, complex64) otherwise;
@@ -22,7 +24,10 @@ from graphflow.errors import DTypeError
 
 
 class DType:
-    """An element type: its name, kind ("bool", "uint", "int", "float", "complex") and size in bytes.
+    """An element type: its name, kind and size in bytes.
+
+    Kinds are "bool", "uint", "int", "float" and "complex", and for the types that are only stored
+    "narrow_uint", "narrow_int", "narrow_float" and "string". An element of a narrow type takes a byte.
 
     >>> float32.kind, float32.itemsize, float32.numpy
     ('float', 4, dtype('float32'))
@@ -38,9 +43,9 @@ class DType:
 
     @property
     def numpy(self) -> np.dtype:
-        """The NumPy dtype; bfloat16's comes from ml_dtypes, which is imported on first use."""
+        """The NumPy dtype; those that NumPy lacks come from ml_dtypes, which is imported on first use."""
         if self._numpy is None:
-            self._numpy = _ml_dtype(self.name) if self.name == "bfloat16" else np.dtype(self.name)
+            self._numpy = _numpy_dtype(self)
         return self._numpy
 
     @property
@@ -54,6 +59,21 @@ class DType:
         return self.kind in ("int", "uint")
 
     @property
+    def is_storage(self) -> builtins.bool:
+        """True for types that nothing computes with: narrow floats and integers, and strings."""
+        return self in _STORAGE
+
+    @property
+    def is_narrow(self) -> builtins.bool:
+        """True for floats and integers of 8 bits and less that NumPy has no type for."""
+        return self.kind.startswith("narrow")
+
+    @property
+    def bits(self) -> int:
+        """The bits of an element that carry its value; 4 for int4, which takes a byte in memory."""
+        return _BITS.get(self.name, 8 * self.itemsize)
+
+    @property
     def is_differentiable(self) -> builtins.bool:
         """True where gradients exist: real and complex floating-point types."""
         return self.kind in ("float", "complex")
@@ -63,6 +83,12 @@ class DType:
 
     def __reduce__(self) -> tuple:
         return as_dtype, (self.name,)
+
+
+def _numpy_dtype(dtype: DType) -> np.dtype:
+    if dtype.kind == "string":
+        return np.dtypes.StringDType()
+    return _ml_dtype(dtype.name) if dtype.is_narrow or dtype.name == "bfloat16" else np.dtype(dtype.name)
 
 
 def _ml_dtype(name: str) -> np.dtype:
@@ -92,11 +118,38 @@ float64 = DType("float64", "float", 8)
 complex64 = DType("complex64", "complex", 8)
 complex128 = DType("complex128", "complex", 16)
 
+float8_e4m3fn = DType("float8_e4m3fn", "narrow_float", 1)
+float8_e4m3fnuz = DType("float8_e4m3fnuz", "narrow_float", 1)
+float8_e5m2 = DType("float8_e5m2", "narrow_float", 1)
+float8_e5m2fnuz = DType("float8_e5m2fnuz", "narrow_float", 1)
+float8_e8m0fnu = DType("float8_e8m0fnu", "narrow_float", 1)
+float6_e2m3fn = DType("float6_e2m3fn", "narrow_float", 1)
+float6_e3m2fn = DType("float6_e3m2fn", "narrow_float", 1)
+float4_e2m1fn = DType("float4_e2m1fn", "narrow_float", 1)
+int4 = DType("int4", "narrow_int", 1)
+uint4 = DType("uint4", "narrow_uint", 1)
+int2 = DType("int2", "narrow_int", 1)
+uint2 = DType("uint2", "narrow_uint", 1)
+string = DType("string", "string", 16)
+
 DTYPES = (
     bool_, uint8, int8, uint16, int16, uint32, int32, uint64, int64,
     float16, bfloat16, float32, float64, complex64, complex128,
 )  # fmt: skip
-_BY_NAME = {dtype.name: dtype for dtype in DTYPES}
+"""The types of the lattice, with which operators compute."""
+
+NARROW = (
+    float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu,
+    float6_e2m3fn, float6_e3m2fn, float4_e2m1fn, int4, uint4, int2, uint2,
+)  # fmt: skip
+STORAGE = (*NARROW, string)
+ALL_DTYPES = (*DTYPES, *STORAGE)
+
+_STORAGE = frozenset(STORAGE)
+_BITS = {
+    "float6_e2m3fn": 6, "float6_e3m2fn": 6, "float4_e2m1fn": 4, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2,
+}  # fmt: skip
+_BY_NAME = {dtype.name: dtype for dtype in ALL_DTYPES}
 
 _COVERS = {
     bool_: (uint8, int8),
@@ -116,8 +169,12 @@ _COVERS = {
     complex128: (),
 }
 
-_KIND_RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+_KIND_RANK = {
+    "bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3,
+    "narrow_uint": 1, "narrow_int": 1, "narrow_float": 2,
+}  # fmt: skip
 _SCALAR_DEFAULTS = {builtins.bool: bool_, int: int32, float: float32, complex: complex64}
+_SCALAR_TYPES = {**_SCALAR_DEFAULTS, str: string}
 
 
 def as_dtype(value: Any) -> DType:
@@ -131,10 +188,10 @@ def as_dtype(value: Any) -> DType:
     """
     if isinstance(value, DType):
         return value
-    if isinstance(value, type) and value in _SCALAR_DEFAULTS:
-        return _SCALAR_DEFAULTS[value]
+    if isinstance(value, type) and value in _SCALAR_TYPES:
+        return _SCALAR_TYPES[value]
     try:
-        name = value if isinstance(value, str) and value in _BY_NAME else np.dtype(value).name
+        name = value if isinstance(value, str) and value in _BY_NAME else _name_of(np.dtype(value))
     except (TypeError, ValueError, SyntaxError):  # NumPy parses strings such as "," as lists of types
         name = str(value)
     found = _BY_NAME.get(name)
@@ -144,6 +201,15 @@ def as_dtype(value: Any) -> DType:
             hint="use one of " + ", ".join(_BY_NAME),
         )
     return found
+
+
+def _name_of(dtype: np.dtype) -> str:
+    return "string" if dtype.kind == "T" else dtype.name
+
+
+def is_known(dtype: np.dtype) -> builtins.bool:
+    """Whether a NumPy dtype is an element type of GraphFlow."""
+    return _name_of(dtype) in _BY_NAME
 
 
 @cache
@@ -157,13 +223,29 @@ def _reachable(dtype: DType) -> frozenset[DType]:
     return frozenset(found)
 
 
+def storage_hint(dtype: DType) -> str:
+    """How to compute with what is stored as a type that nothing computes with."""
+    if dtype.kind == "string":
+        return "gf.astype(x, gf.float32) reads numbers; gf.strings has the operators on text"
+    return "convert it first: gf.astype(x, gf.float32)"
+
+
 @cache
 def promote(left: DType, right: DType) -> DType:
     """The smallest type that holds both, as `numpy.result_type` gives it.
 
+    Raises:
+        DTypeError: if one of two different types is only stored; such types meet nothing but themselves.
+
     >>> promote(int32, float32), promote(uint8, int8), promote(float16, bfloat16)
     (float64, int16, float32)
     """
+    left, right = as_dtype(left), as_dtype(right)
+    if left.is_storage or right.is_storage:
+        if left is right:
+            return left
+        stored = left if left.is_storage else right
+        raise DTypeError(f"{left} and {right} have no common dtype", hint=storage_hint(stored))
     common = _reachable(as_dtype(left)) & _reachable(as_dtype(right))
     return next(dtype for dtype in DTYPES if dtype in common)
 
@@ -174,6 +256,8 @@ def scalar_dtype(value: Any, other: DType | None) -> DType:
     >>> scalar_dtype(2.0, float16), scalar_dtype(2, int8), scalar_dtype(2.0, int8)
     (float16, int8, float32)
     """
+    if other is not None and other.kind == "string":
+        raise DTypeError(f"{value!r} stands beside strings", hint="write it as a string: str(value)")
     default = _SCALAR_DEFAULTS.get(type(value))
     if default is None:  # a subclass, such as an IntEnum
         default = next(dtype for kind, dtype in _SCALAR_DEFAULTS.items() if isinstance(value, kind))
@@ -191,4 +275,6 @@ def floating(dtype: DType) -> DType:
     """
     if dtype.is_differentiable:
         return dtype
+    if dtype.is_storage:
+        raise DTypeError(f"nothing is computed with {dtype}", hint=storage_hint(dtype))
     return {1: float16, 2: float32}.get(dtype.itemsize, float64)

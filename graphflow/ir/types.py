@@ -103,6 +103,8 @@ def as_shape(shape: Any, fresh: str | None = None) -> Shape:
         shape = (shape,)
     if isinstance(shape, np.ndarray):
         shape = shape.tolist()
+    if hasattr(shape, "known_value"):
+        return as_shape(shape.known_value())
     if not isinstance(shape, Sequence):
         raise ShapeError(f"{shape!r:.80} is not a shape", hint="a shape is a tuple such as ('batch', 64)")
     sizes = tuple(shape)

@@ -1,4 +1,4 @@
-"""Rounding, classification and conversion of numbers, element by element (family elementwise)."""
+"""Rounding, stepping and classification of numbers, element by element (family elementwise)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.ir.dtypes import as_dtype, bool_
+from graphflow.ir.dtypes import bool_
+from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
-from graphflow.ops.inference import only, same_type
-from graphflow.ops.precision import is_half, wide
+from graphflow.ops.composite import composite, with_tensor
+from graphflow.ops.inference import broadcast_type, only, require_dtype, same_type
+from graphflow.ops.precision import wide
 
 _ROUNDING: dict[str, Any] = {
     "infer": only("int uint float", same_type, "rounding"),
@@ -149,7 +151,67 @@ def is_finite(x, /):
 is_finite.not_differentiable("its result is boolean", zero=True)
 
 
-@op("elementwise", infer=same_type, traits="elementwise view in_place injective idempotent")
+isnan, isinf, isfinite = is_nan, is_inf, is_finite  # the array API standard's spelling
+
+
+@op(
+    "elementwise",
+    infer=only("float", broadcast_type, "nextafter"),
+    promotion="float",
+    traits="elementwise broadcasting in_place",
+)
+def nextafter(x, y, /):
+    """The nearest number that the dtype holds beside x, on the way to y: z = x + one step, and y if x = y.
+
+    NaN if either is NaN. Array API `nextafter`.
+
+    >>> import graphflow as gf
+    >>> gf.nextafter(gf.constant([1.0, 2.0]), 0.0).type
+    float32[2]
+    """
+    return np.nextafter(x, y)
+
+
+nextafter.not_differentiable("it steps from one floating number to the next", zero=True)
+
+
+@composite
+def signbit(x: Any) -> Tensor:
+    """Whether the sign bit is set: of negative numbers, of -0.0, and of NaN with it.
+
+    Arguments:
+        x: real numbers.
+
+    Array API `signbit`.
+
+    >>> import graphflow as gf
+    >>> gf.signbit(gf.constant([-0.0, 0.0])).type
+    bool[2]
+    """
+    b, x = with_tensor(x)
+    require_dtype(x.type, "int uint float", "the operand of signbit")
+    return b.less(b.copysign(b.like(1, x), x) if x.dtype.is_floating else x, 0)
+
+
+@composite
+def positive(x: Any) -> Tensor:
+    """The numbers as they are: y = +x.
+
+    Arguments:
+        x: numbers.
+
+    Array API `positive`.
+
+    >>> import graphflow as gf
+    >>> gf.positive(gf.constant([1.0, -2.0])).type
+    float32[2]
+    """
+    _, x = with_tensor(x)
+    require_dtype(x.type, "int uint float complex", "the operand of positive")
+    return x
+
+
+@op("elementwise", infer=same_type, traits="elementwise view in_place injective idempotent any_dtype")
 def identity(x, /):
     """The argument itself, under a name of its own: y = x.
 
@@ -167,7 +229,7 @@ def _(b, node, g):
     return [g]
 
 
-@op("elementwise", infer=same_type, traits="elementwise view in_place injective idempotent")
+@op("elementwise", infer=same_type, traits="elementwise view in_place injective idempotent any_dtype")
 def stop_gradient(x, /):
     """The argument itself, which differentiation takes for a constant: y = x, dy/dx = 0.
 
@@ -179,53 +241,3 @@ def stop_gradient(x, /):
 
 
 stop_gradient.not_differentiable("it stops gradients on purpose", zero=True)
-
-
-def _converted_type(types, attrs):
-    return (TensorType(attrs["dtype"], types[0].shape),)
-
-
-def _as_dtype_attribute(types, attrs):
-    return {**attrs, "dtype": as_dtype(attrs["dtype"])}
-
-
-@op("elementwise", infer=_converted_type, normalize=_as_dtype_attribute, traits="elementwise")
-def astype(x, /, dtype):
-    """The elements converted to another dtype: y = x, rounded to what `dtype` holds.
-
-    Floats become integers by dropping the fraction; those out of range become the nearest integer
-    there is, and NaN becomes 0. Integers wrap. To bool, all but 0 is true. A complex number that becomes
-    real loses its imaginary part.
-
-    Arguments:
-        dtype: a GraphFlow dtype, its name, a NumPy dtype, or float, int or bool.
-
-    Array API `astype`; ONNX Cast-25.
-
-    >>> import graphflow as gf
-    >>> gf.astype(gf.constant([1, 2]), "float16").type
-    float16[2]
-    """
-    target = as_dtype(dtype)
-    if x.dtype.kind == "c" and target.kind not in ("complex", "bool"):
-        x = x.real
-    if not target.is_integer or (x.dtype.kind != "f" and not is_half(x.dtype)):
-        return x.astype(target.numpy)
-    return _saturated(x.astype(np.float32) if is_half(x.dtype) else x, target.numpy)
-
-
-def _saturated(x, dtype):
-    limits = np.iinfo(dtype)
-    low, above = x.dtype.type(limits.min), x.dtype.type(2.0 ** (limits.bits - (limits.min < 0)))
-    inside = (x > low) & (x < above)
-    converted = np.where(inside, x, 0).astype(dtype)
-    converted = np.where(x <= low, dtype.type(limits.min), converted)
-    return np.where(x >= above, dtype.type(limits.max), converted)
-
-
-@astype.gradient
-def _(b, node, g):
-    source = node.inputs[0].dtype
-    if not (source.is_differentiable and node.output.dtype.is_differentiable):
-        return [None]
-    return [b.astype(g, dtype=source)]

@@ -4,7 +4,8 @@ The manifest names the data file, its size and its SHA-256, and is replaced last
 the folder holds a whole checkpoint, the old one or the new one, whenever the writer is stopped.
 
     manifest.json                    format, version, step, seed, variables (name -> dtype, shape), data
-    variables-<digest>.safetensors   one array a variable; complex ones as pairs of reals on a last axis
+    variables-<digest>.safetensors   one array a variable; complex ones as pairs of reals on a last axis,
+                                     narrow ones (float8, int4 and the like) as bytes
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from graphflow.errors import DTypeError, FileFormatError
 from graphflow.files import atomic_write, checked_path
 from graphflow.ir.dtypes import DType, as_dtype
+from graphflow.ir.narrow import narrow_bytes, require_narrow_bytes
 from graphflow.session.variables import Variables
 
 FORMAT = "graphflow-checkpoint"
@@ -94,6 +96,8 @@ def restore(variables: Variables, folder: str | Path) -> None:
 def _as_reals(array: np.ndarray) -> np.ndarray:
     reals = _REALS.get(array.dtype.name)
     flat = np.ascontiguousarray(array).reshape(array.shape)
+    if as_dtype(array.dtype).is_narrow:
+        return narrow_bytes(flat)
     return flat if reals is None else np.stack([flat.real, flat.imag], axis=-1).astype(reals)
 
 
@@ -180,6 +184,9 @@ def _from_reals(code: str, shape: list[int], data: bytes, dtype: str) -> np.ndar
     if wanted.name in _REALS:
         pairs = np.ascontiguousarray(array, np.dtype(f"f{wanted.itemsize // 2}"))
         return np.asarray(pairs.view(wanted.numpy)[..., 0])  # not x + iy, which has no infinities
+    if wanted.is_narrow and array.dtype == np.uint8:
+        require_narrow_bytes(array, wanted)
+        return array.view(wanted.numpy)
     if array.dtype != wanted.numpy:
         raise ValueError(f"an array has dtype {array.dtype}, not {wanted}")
     return array
