@@ -30,7 +30,8 @@ def positions(indices: np.ndarray, size: int) -> np.ndarray:
     return np.clip(np.where(wide < 0, wide + size, wide), 0, last)
 
 
-def _require_indices(type, operation):
+def require_indices(type, operation):
+    """Raise a DTypeError unless the type is one of indices."""
     if not type.dtype.is_integer:
         what = "a boolean mask" if type.dtype.kind == "bool" else f"indices of dtype {type.dtype}"
         raise DTypeError(
@@ -47,7 +48,7 @@ def _require_elements(size, indices, operation, axis):
         raise ShapeError(f"{operation} cannot read from axis {axis}, which has size 0")
 
 
-def _require_updates(x, updates, wanted, operation):
+def require_updates(x, updates, wanted, operation):
     """Check that `updates` has the dtype of x and the shape of what the indices select."""
     if updates.dtype is not x.dtype:
         raise DTypeError(
@@ -70,7 +71,7 @@ def _axis_attrs(name):
 
 
 def _taken(x, indices, axis, operation):
-    _require_indices(indices, operation)
+    require_indices(indices, operation)
     _require_elements(x.shape[axis], indices, operation, axis)
     return (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
@@ -80,7 +81,7 @@ def _take_type(types, attrs):
     return (TensorType(x.dtype, _taken(x, indices, attrs["axis"], "take")),)
 
 
-@op("indexing", infer=_take_type, normalize=_axis_attrs("take"), traits="injective")
+@op("indexing", infer=_take_type, normalize=_axis_attrs("take"), traits="injective any_dtype")
 def take(x, indices, /, axis=0):
     """The slices of x at the given positions along an axis: y[..., i, ...] = x[..., indices[i], ...].
 
@@ -109,7 +110,7 @@ def _(b, node, g):
 
 def _index_add_type(types, attrs):
     x, indices, updates = types
-    _require_updates(x, updates, _taken(x, indices, attrs["axis"], "index_add"), "index_add")
+    require_updates(x, updates, _taken(x, indices, attrs["axis"], "index_add"), "index_add")
     return (x,)
 
 
@@ -144,7 +145,7 @@ def _(b, node, g):
 
 
 def _along_axis(x, indices, axis, operation):
-    _require_indices(indices, operation)
+    require_indices(indices, operation)
     fits = x.rank == indices.rank
     for place in range(x.rank) if fits else ():
         fits = fits and (place == axis or dims.unify(x.shape[place], indices.shape[place]) is not None)
@@ -172,7 +173,12 @@ def _along(indices, size, axis):
     return tuple(grid)
 
 
-@op("indexing", infer=_take_along_axis_type, normalize=_axis_attrs("take_along_axis"), traits="injective")
+@op(
+    "indexing",
+    infer=_take_along_axis_type,
+    normalize=_axis_attrs("take_along_axis"),
+    traits="injective any_dtype",
+)
 def take_along_axis(x, indices, /, axis=-1):
     """One element a position: y[i, j] = x[i, indices[i, j]] for axis 1.
 
@@ -201,7 +207,7 @@ def _(b, node, g):
 def _add_along_axis_type(types, attrs):
     x, indices, updates = types
     _along_axis(x, indices, attrs["axis"], "add_along_axis")
-    _require_updates(x, updates, indices.shape, "add_along_axis")
+    require_updates(x, updates, indices.shape, "add_along_axis")
     return (x,)
 
 
@@ -235,8 +241,9 @@ def _(b, node, g):
 # Slices at positions along the leading axes together
 
 
-def _gathered(x, indices, operation):
-    _require_indices(indices, operation)
+def gathered_shape(x, indices, operation):
+    """The shape of what index vectors along the last axis of `indices` select of x."""
+    require_indices(indices, operation)
     depth = indices.shape[-1] if indices.rank else None
     if not isinstance(depth, int) or depth > x.rank:
         raise ShapeError(
@@ -250,15 +257,15 @@ def _gathered(x, indices, operation):
 
 
 def _gather_nd_type(types, attrs):
-    return (TensorType(types[0].dtype, _gathered(types[0], types[1], "gather_nd")),)
+    return (TensorType(types[0].dtype, gathered_shape(types[0], types[1], "gather_nd")),)
 
 
-def _nd_index(indices, shape):
+def nd_index(indices, shape):
     """NumPy's index for index vectors along the last axis."""
     return tuple([positions(indices[..., axis], shape[axis]) for axis in range(indices.shape[-1])])
 
 
-@op("indexing", infer=_gather_nd_type, traits="injective")
+@op("indexing", infer=_gather_nd_type, traits="injective any_dtype")
 def gather_nd(x, indices, /):
     """The slices of x at index vectors: y[i] = x[indices[i, 0], indices[i, 1], ...].
 
@@ -277,7 +284,7 @@ def gather_nd(x, indices, /):
         return np.zeros((*indices.shape[:-1], *x.shape[depth:]), x.dtype)
     if not depth:
         return np.broadcast_to(x, (*indices.shape[:-1], *x.shape))
-    return x[_nd_index(indices, x.shape)]
+    return x[nd_index(indices, x.shape)]
 
 
 @gather_nd.gradient
@@ -288,7 +295,7 @@ def _(b, node, g):
 
 def _scatter_nd_add_type(types, attrs):
     x, indices, updates = types
-    _require_updates(x, updates, _gathered(x, indices, "scatter_nd_add"), "scatter_nd_add")
+    require_updates(x, updates, gathered_shape(x, indices, "scatter_nd_add"), "scatter_nd_add")
     return (x,)
 
 
@@ -311,7 +318,7 @@ def scatter_nd_add(x, indices, updates, /):
     if not depth:
         return (result + updates.sum(axis=tuple(range(indices.ndim - 1)), dtype=x.dtype)).astype(x.dtype)
     if 0 not in x.shape[:depth]:
-        np.add.at(result, _nd_index(indices, x.shape), updates)
+        np.add.at(result, nd_index(indices, x.shape), updates)
     return result
 
 
@@ -333,7 +340,7 @@ def _one_hot_attrs(types, attrs):
 
 def _one_hot_type(types, attrs):
     (indices,), axis, depth = types, attrs["axis"], attrs["depth"]
-    _require_indices(indices, "one_hot")
+    require_indices(indices, "one_hot")
     if isinstance(depth, int) and depth < 0:
         raise AttributeValueError(f"one_hot needs a depth of at least 0, not {depth}")
     return (TensorType(attrs["dtype"], (*indices.shape[:axis], depth, *indices.shape[axis:])),)

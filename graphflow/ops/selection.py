@@ -45,7 +45,7 @@ def _fixed_size(size: Any, operation: str) -> Size:
     return fixed
 
 
-def _storable(value: Any, dtype: DType, operation: str) -> Any:
+def storable(value: Any, dtype: DType, operation: str) -> Any:
     """The number as the dtype stores it; only floats may round."""
     plain = value.item() if isinstance(value, np.generic) else value
     stored = None
@@ -69,7 +69,7 @@ def _storable(value: Any, dtype: DType, operation: str) -> Any:
 def _argwhere_attrs(types, attrs):
     return {
         "size": _fixed_size(attrs["size"], "nonzero"),
-        "fill_value": _storable(
+        "fill_value": storable(
             whole_number(attrs["fill_value"], "the fill_value of nonzero"), int64, "nonzero"
         ),
     }
@@ -138,6 +138,14 @@ def _used(b: Builder, size: Size, count: Tensor) -> Tensor:
     return b.less_equal(ordinals, count)
 
 
+def _lengthened(b: Builder, condition: Tensor, size: Size) -> Tensor:
+    """A vector that is known to be too short, with nothing chosen beyond it."""
+    count = condition.shape[0] if condition.ndim == 1 else size
+    if not (isinstance(count, int) and isinstance(size, int) and count < size):
+        return condition
+    return b.pad(condition, pads=((0, size - count),))
+
+
 @composite
 def compress(
     condition: Any, x: Any, axis: int | None = None, size: Any = None, fill_value: float = 0
@@ -145,7 +153,7 @@ def compress(
     """The slices of x along `axis` where a condition holds, in order.
 
     Arguments:
-        condition: a vector, true where it is not 0, as long as the axis.
+        condition: a vector, true where it is not 0, as long as the axis or shorter.
         x: a tensor of any dtype.
         axis: an int, or None for the elements of x in row-major order.
         size: the most slices there can be, symbolic too; more are left out.
@@ -153,9 +161,9 @@ def compress(
 
     Raises:
         AttributeValueError: without `size`, as the number of slices depends on the values.
-        ShapeError: if the condition is not as long as the axis.
+        ShapeError: if the condition is longer than the axis.
 
-    ONNX Compress-11 with a fixed size.
+    ONNX Compress-28 with a fixed size.
 
     >>> import graphflow as gf
     >>> scores = gf.placeholder("scores", (10,))
@@ -164,10 +172,11 @@ def compress(
     """
     b, (condition, x) = with_tensors(condition, x)
     size = _fixed_size(size, "compress")
-    fill = _storable(fill_value, x.dtype, "compress")
+    fill = storable(fill_value, x.dtype, "compress")
     if axis is None:
         x = b.reshape(x, shape=(dims.product(x.shape),))
     place = 0 if axis is None else normalize_axis(axis, x.ndim, "compress")
+    condition = _lengthened(b, condition, x.shape[place])
     if condition.ndim != 1 or dims.unify(condition.shape[0], x.shape[place]) is None:
         raise ShapeError(
             f"compress needs a condition of shape [{x.shape[place]}], not {show(condition.shape)}",
@@ -187,7 +196,7 @@ def compress(
 def _unique_attrs(types, attrs):
     return {
         "size": _fixed_size(attrs["size"], "unique"),
-        "fill_value": _storable(attrs["fill_value"], types[0].dtype, "unique"),
+        "fill_value": storable(attrs["fill_value"], types[0].dtype, "unique"),
     }
 
 

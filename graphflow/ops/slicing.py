@@ -51,10 +51,13 @@ def _index(ranges: list[range]) -> tuple[builtins.slice, ...]:
 
 def _static_bounds(size: int, start: int | None, stop: int | None, step: int) -> tuple[int, Bound, int]:
     """The canonical bounds of a static slice; equal positions give equal bounds."""
-    positions = range(*builtins.slice(start, stop, step).indices(size))
+    return _bounds_of(range(*builtins.slice(start, stop, step).indices(size)))
+
+
+def _bounds_of(positions: range) -> tuple[int, Bound, int]:
     if not positions:
         return 0, 0, 1
-    first, last = positions[0], positions[-1]
+    first, last, step = positions[0], positions[-1], positions.step
     if len(positions) == 1:
         return first, first + 1, 1
     if step > 0:
@@ -184,6 +187,13 @@ def _sliced(shape, attrs):
     return tuple(sizes)
 
 
+def _settled(shape, attrs):
+    """Canonical attributes of which the symbolic positions have become numbers, for a static shape."""
+    ranges = strided_ranges(shape, attrs["starts"], attrs["stops"], attrs["steps"])
+    columns = tuple(zip(*map(_bounds_of, ranges))) or ((), (), ())
+    return {**attrs, **dict(zip(("starts", "stops", "steps"), columns))}
+
+
 def _slice_attrs(types, attrs):
     return {**_canonical(types[0].shape, attrs), "axes": None}
 
@@ -192,7 +202,7 @@ def _slice_type(types, attrs):
     return (TensorType(types[0].dtype, _sliced(types[0].shape, attrs)),)
 
 
-@op("indexing", infer=_slice_type, normalize=_slice_attrs, traits="injective")
+@op("indexing", infer=_slice_type, normalize=_slice_attrs, traits="injective any_dtype")
 def slice_(x, /, starts, stops, steps=None, axes=None):
     """Every `step`-th element from `start` up to, not including, `stop`: x[start:stop:step] for each axis.
 
@@ -210,6 +220,9 @@ def slice_(x, /, starts, stops, steps=None, axes=None):
     float32[batch, 4]
     """
     return x[_index(strided_ranges(x.shape, starts, stops, steps))]
+
+
+slice_.settle = lambda types, attrs: _settled(types[0].shape, attrs)
 
 
 @slice_.gradient
@@ -251,6 +264,9 @@ def unslice(x, /, shape, starts, stops, steps=None):
     result = np.zeros(shape, x.dtype)
     result[_index(strided_ranges(shape, starts, stops, steps))] = x
     return result
+
+
+unslice.settle = lambda types, attrs: _settled(attrs["shape"], attrs)
 
 
 @unslice.gradient

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 
 import graphflow as gf
 from graphflow import nn
@@ -184,3 +185,9 @@ def test_what_does_not_fit_is_refused(build: Any, error: type, message: str) -> 
         build(x, i)
     assert caught.value.hint
     assert caught.value.origin.file == __file__
+
+
+def test_poisson_nll_is_that_of_the_distribution(rng: np.random.Generator) -> None:
+    rates, counts = rng.uniform(0.1, 9, (3, 4)), rng.integers(0, 9, (3, 4))
+    expected = -scipy.stats.poisson.logpmf(counts, rates) - scipy.special.gammaln(counts + 1.0)
+    np.testing.assert_allclose(_value(nn.poisson_nll(np.log(rates), counts, "none")), expected, rtol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from tests.samples import sample
@@ -94,3 +95,40 @@ sample("one_hot", np.array([2**64 - 1, 1], np.uint64), depth=2)
 sample("one_hot", np.zeros((0,), np.int64), depth=2, axis=-2)
 sample("one_hot", np.array([1]), depth=0)
 sample("one_hot", np.array([1, 0]), depth=2, dtype="bool")
+
+EIGHTHS = np.arange(4).astype(ml_dtypes.float8_e4m3fn)
+PLACES = np.array([[0], [2], [-1], [2], [9]], np.int32)  # repeated, wrapped and clamped
+ROWS = np.linspace(-1, 1.5, 15).reshape(5, 3)
+
+sample("scatter_nd", TABLE, PLACES, ROWS)
+sample("scatter_nd", CUBE, np.array([[0, 1], [1, -1], [9, -9]]), np.ones((3, 4), np.float32))
+sample("scatter_nd", CUBE, np.array([[[1, 2, 3]], [[0, 0, -1]]], np.int8), np.array([[5], [6]], np.float32))
+sample("scatter_nd", TABLE, np.zeros((2, 0), np.int32), np.stack([TABLE + 1, TABLE + 2]))
+sample("scatter_nd", TABLE, np.array([3, 1]), np.float64(7))
+sample("scatter_nd", TABLE, np.zeros((0, 1), np.int32), np.zeros((0, 3)))
+sample("scatter_nd", EMPTY, np.zeros((0, 2), np.int32), np.zeros(0, np.float32))
+sample("scatter_nd", np.float32(2), np.zeros((3, 0), np.int32), np.arange(3, dtype=np.float32))
+sample("scatter_nd", SPOILT, np.array([[0], [3]]), np.array([-0.0, np.nan], np.float32), gradient=False)
+sample("scatter_nd", BOOLS, np.array([[2], [2]]), np.array([True, False]))
+for _reduction in ("mul", "min", "max"):
+    sample("scatter_nd", TABLE, PLACES, ROWS, reduction=_reduction)
+    sample("scatter_nd", INTS, np.array([[0, 1], [0, 1], [2, -1]]), np.array([3, 50, 7], np.int8),
+           reduction=_reduction)  # fmt: skip
+    sample("scatter_nd", TABLE, np.zeros((2, 0), np.int32), np.stack([TABLE / 2, TABLE - 0.2]),
+           reduction=_reduction, gradient=_reduction == "mul")  # fmt: skip
+    sample("scatter_nd", SPOILT, np.array([[1], [1], [2], [0]]), np.array([1, 2, np.nan, 0], np.float32),
+           reduction=_reduction, gradient=False)  # fmt: skip
+sample("scatter_nd", np.array([0.0, 2.0, 0.0, 3.0]), np.array([[0], [0], [1], [1], [2]]),
+       np.array([2.0, 3.0, 0.0, 5.0, 0.0]), reduction="mul")  # fmt: skip
+
+sample("scatter_nd", EIGHTHS, np.array([[2], [0], [2]]), EIGHTHS[:3], gradient=False)
+
+sample("reverse_sequence", EIGHTHS[None], np.array([3]), time_axis=1, batch_axis=0, gradient=False)
+sample("reverse_sequence", TABLE, np.array([4, 0, 2]))
+sample("reverse_sequence", TABLE, np.array([1, 3, 2, 9], np.int8), time_axis=1, batch_axis=0)
+sample("reverse_sequence", CUBE, np.array([-5, 1, 99, 3], np.int16), time_axis=-2, batch_axis=-1)
+sample("reverse_sequence", CUBE, np.array([2**64 - 1, 2], np.uint64), time_axis=2, batch_axis=0)
+sample("reverse_sequence", EMPTY, np.array([1, 2, 3]))
+sample("reverse_sequence", np.ones((1, 1)), np.array([1]))
+sample("reverse_sequence", INTS, np.array([3, 2, 1, 0], np.uint8))
+sample("reverse_sequence", SPOILT[None], np.array([3]), time_axis=1, batch_axis=0, gradient=False)
