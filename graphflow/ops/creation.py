@@ -1,4 +1,4 @@
-"""Tensors made from nothing but numbers and sizes: fills, ranges, the identity, triangles.
+"""Tensors made from nothing but data, numbers and sizes: fills, ranges, the identity, triangles.
 
 Where all sizes are known and few, they are constants; otherwise they are computed, so that sizes may
 be symbolic and large masks take no memory in a saved graph.
@@ -13,14 +13,14 @@ import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir import dims
-from graphflow.ir.builder import Builder
+from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import as_dtype, bool_, float32, int32, int64, scalar_dtype
 from graphflow.ir.graph import default_graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.types import Shape, as_shape
 from graphflow.ops.composite import composite, with_tensor
-from graphflow.ops.inference import require, whole_number
+from graphflow.ops.inference import known, require, whole_number
 
 SMALL = 1024
 """The most elements that are stored as a constant instead of being computed."""
@@ -31,20 +31,20 @@ def _filled(b: Builder, scalar: Tensor, shape: Shape, name: str | None) -> Tenso
 
 
 @composite
-def full(shape: Any, value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+def full(shape: Any, fill_value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """A tensor with all elements equal to one number, or to a scalar tensor. Array API `full`.
 
     Arguments:
         shape: sizes, which may be symbolic.
-        value: a number or a scalar tensor.
+        fill_value: a number or a scalar tensor.
         dtype: the element type; that of the value by default.
 
     >>> import graphflow as gf
     >>> gf.full(("batch", 3), 7).type
     int32[batch, 3]
     """
-    b = Builder(value.graph if isinstance(value, Tensor) else default_graph())
-    scalar = b.tensor(value, dtype)
+    b = builder_for([fill_value])
+    scalar = b.tensor(fill_value, dtype)
     if scalar.ndim:
         raise ShapeError(
             f"full needs a scalar, not a value of shape {list(scalar.shape)}", hint="gf.broadcast_to"
@@ -53,37 +53,50 @@ def full(shape: Any, value: Any, dtype: Any = None, name: str | None = None) -> 
 
 
 @composite
-def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
-    """A tensor of zeros. Array API `zeros`.
+def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A tensor of zeros, float32 by default. Array API `zeros`.
 
     >>> import graphflow as gf
     >>> gf.zeros((2, 3)).type
     float32[2, 3]
     """
-    return full(shape, 0, dtype, name)
+    return full(shape, 0, float32 if dtype is None else dtype, name)
 
 
 @composite
-def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
-    """A tensor of ones. Array API `ones`.
+def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A tensor of ones, float32 by default. Array API `ones`.
 
     >>> import graphflow as gf
     >>> gf.ones((2, 3), dtype=gf.int32).type
     int32[2, 3]
     """
-    return full(shape, 1, dtype, name)
+    return full(shape, 1, float32 if dtype is None else dtype, name)
 
 
 @composite
-def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
+def empty(shape: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A tensor of zeros: what the standard leaves open is fixed here, so that runs repeat. Array API `empty`.
+
+    >>> import graphflow as gf
+    >>> gf.empty((2, 3)).type
+    float32[2, 3]
+    """
+    return full(shape, 0, float32 if dtype is None else dtype, name)
+
+
+@composite
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """A tensor of the shape of x, and of its dtype unless another is given, filled with a number.
+
+    Array API `full_like`.
 
     >>> import graphflow as gf
     >>> gf.full_like(gf.placeholder("x", ("batch", 3)), 2.5).type
     float32[batch, 3]
     """
     b, x = with_tensor(x)
-    return _filled(b, b.tensor(value, x.dtype if dtype is None else dtype), x.shape, None)
+    return _filled(b, b.tensor(fill_value, x.dtype if dtype is None else dtype), x.shape, None)
 
 
 @composite
@@ -96,6 +109,64 @@ def zeros_like(x: Any, dtype: Any = None) -> Tensor:
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of ones of the shape, and by default the dtype, of x. Array API `ones_like`."""
     return full_like(x, 1, dtype)
+
+
+@composite
+def empty_like(x: Any, dtype: Any = None) -> Tensor:
+    """A tensor of zeros of the shape, and by default the dtype, of x. Array API `empty_like`."""
+    return full_like(x, 0, dtype)
+
+
+# Data
+
+
+@composite
+def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor for a tensor, a number, nested lists of numbers, or an array. Array API `asarray`.
+
+    Arguments:
+        obj: a tensor, which is returned as it is, or data, which is copied into a constant. NaN is
+            welcome, other than in `gf.constant`.
+        dtype: the element type; that of the data by default.
+        copy: False refuses data, which cannot become a tensor without being copied.
+
+    >>> import graphflow as gf
+    >>> gf.asarray([1, 2, 3]).type
+    int32[3]
+    """
+    if copy is not None and not isinstance(copy, (bool, np.bool_)):
+        raise AttributeValueError(f"asarray needs True, False or None as copy, not {copy!r:.80}")
+    if copy is not None and not copy and not isinstance(obj, Tensor):
+        raise AttributeValueError(
+            "asarray cannot make a tensor of data without copying it", hint="leave out copy=False"
+        )
+    b = builder_for([obj])
+    return b.tensor(obj, dtype)
+
+
+@composite
+def from_dlpack(x: Any, copy: bool | None = None) -> Tensor:
+    """A constant with the data of an array of another library, which is copied. Array API `from_dlpack`.
+
+    Arguments:
+        x: an array in the memory of this machine, of NumPy, JAX, PyTorch ...
+        copy: False is refused, see `asarray`.
+
+    >>> import graphflow as gf, numpy as np
+    >>> gf.from_dlpack(np.zeros((2, 3))).type
+    float64[2, 3]
+    """
+    if isinstance(x, Tensor) or not hasattr(x, "__dlpack__"):
+        raise DTypeError(
+            f"{type(x).__name__} offers no data through DLPack", hint="gf.asarray takes lists and tensors"
+        )
+    try:
+        data = np.from_dlpack(x)
+    except (BufferError, TypeError, RuntimeError, ValueError) as error:
+        raise DTypeError(
+            f"the data of {type(x).__name__} cannot be had: {error}", hint="copy it to a NumPy array first"
+        ) from error
+    return asarray(data, copy=copy)
 
 
 # Ranges
@@ -119,7 +190,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, name:
     """The numbers start, start + step, ... before stop. Array API `arange`; ONNX Range-11.
 
     Arguments:
-        start, stop, step: numbers, or symbolic sizes; arange(n) counts from 0.
+        start, stop, step: numbers, symbolic sizes, or tensors of such values; arange(n) counts from 0.
         dtype: the element type; int32 for integers (int64 if they do not fit), float32 for floats.
 
     >>> import graphflow as gf
@@ -127,11 +198,12 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, name:
     (int32[3], int32[n])
     """
     start, stop = (0, start) if stop is None else (start, stop)
-    plain = [value.item() if isinstance(value, np.generic) else value for value in (start, stop, step)]
+    given = [known(value) for value in (start, stop, step)]
+    plain = [value.item() if isinstance(value, np.generic) else value for value in given]
     if not all(map(_is_bound, plain)) or plain[2] == 0:
         raise AttributeValueError(
             f"arange needs finite numbers or sizes, and a step other than 0, not {plain}",
-            hint="for computed bounds, shift and scale gf.arange(n)",
+            hint="for other computed bounds, shift and scale gf.arange(n)",
         )
     start, stop, step = plain
     count = _step_count(start, stop, step)
@@ -202,12 +274,13 @@ def _compare_grid(b: Builder, operation: str, rows: Any, columns: Any, offset: i
 
 
 @composite
-def eye(rows: Any, columns: Any = None, k: int = 0, dtype: Any = float32) -> Tensor:
+def eye(rows: Any, columns: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
     """A matrix with ones on a diagonal and zeros elsewhere. Array API `eye`; ONNX EyeLike-22.
 
     Arguments:
         rows, columns: sizes, which may be symbolic; a square by default.
         k: which diagonal: k > 0 lies above the main one.
+        dtype: float32 by default.
 
     >>> import graphflow as gf
     >>> gf.eye(3).type
@@ -216,7 +289,7 @@ def eye(rows: Any, columns: Any = None, k: int = 0, dtype: Any = float32) -> Ten
     down, across = as_shape((rows, rows if columns is None else columns))
     b = Builder(default_graph())
     grid = _compare_grid(b, "equal", down, across, whole_number(k, "the diagonal k of eye"))
-    kind = as_dtype(dtype)
+    kind = float32 if dtype is None else as_dtype(dtype)
     return grid if kind is bool_ else b.astype(grid, dtype=kind)
 
 

@@ -1,4 +1,4 @@
-"""Rearranging without operators of its own: merging, moving and stacking axes, flipping, grids."""
+"""Rearranging without operators of its own: merging, moving, stacking axes, flipping, broadcasting, grids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from graphflow.errors import AttributeValueError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.node import Tensor
+from graphflow.ir.types import Shape, as_shape
 from graphflow.ops.composite import composite, with_tensor, with_tensors
+from graphflow.ops.inference import broadcast_shapes as common_shape
 from graphflow.ops.inference import entries, normalize_axes, normalize_axis
 
 
@@ -79,6 +81,38 @@ def atleast_2d(x: Any) -> Tensor:
 def _at_least(x: Any, rank: int) -> Tensor:
     b, x = with_tensor(x)
     return x if x.ndim >= rank else b.expand_dims(x, axis=tuple(range(rank - x.ndim)))
+
+
+@composite
+def broadcast_arrays(*xs: Any) -> list[Tensor]:
+    """The tensors, broadcast to their common shape. Array API `broadcast_arrays`.
+
+    >>> import graphflow as gf
+    >>> [x.shape for x in gf.broadcast_arrays(gf.zeros((3, 1)), gf.zeros(4))]
+    [(3, 4), (3, 4)]
+    """
+    if not xs:
+        return []
+    b, tensors = with_tensors(*xs)
+    shape = common_shape(*[tensor.shape for tensor in tensors])
+    return [x if x.shape == shape else b.broadcast_to(x, shape=shape) for x in tensors]
+
+
+@composite
+def broadcast_shapes(*shapes: Any) -> Shape:
+    """The shape that tensors of these shapes broadcast to. NumPy `broadcast_shapes`.
+
+    Arguments:
+        shapes: sizes, which may be symbolic: a symbol equals what it meets, unless that is 1.
+
+    Raises:
+        ShapeError: if they do not broadcast.
+
+    >>> import graphflow as gf
+    >>> gf.broadcast_shapes((3, 1), ("batch", 1, 4))
+    (batch, 3, 4)
+    """
+    return common_shape((), *[as_shape(shape) for shape in shapes])
 
 
 @composite

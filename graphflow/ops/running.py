@@ -1,14 +1,18 @@
-"""Running sums and products along an axis (family reduction)."""
+"""Running sums and products along an axis, and the differences that undo sums (family reduction)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from graphflow.errors import AttributeValueError
-from graphflow.ir.dtypes import int64, uint64
+from graphflow.ir.dtypes import bool_, int64, uint64
+from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
-from graphflow.ops.inference import normalize_axis
+from graphflow.ops.composite import composite, with_tensors
+from graphflow.ops.inference import normalize_axis, whole_number
 from graphflow.ops.precision import wide
 
 
@@ -113,3 +117,45 @@ def _(b, node, g):
     is_part = b.less(before, after) if node.attrs["exclusive"] else b.less_equal(before, after)
     slopes = b.where(is_part, b.multiply(b.expand_dims(g, axis=axis), products), 0)
     return [b.sum(slopes, axis=axis + 1)]
+
+
+# Differences
+
+MOST_DIFFERENCES = 1000
+"""Each adds nodes to the graph, and none is exact after some fifty."""
+
+
+@composite
+def diff(x: Any, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
+    """The differences of neighbours along `axis`: y_i = x_(i + 1) - x_i, taken n times in turn.
+
+    Of booleans: whether the neighbours differ.
+
+    Arguments:
+        x: numbers or booleans.
+        n: how often; 0 gives x, and each time the axis is shorter by one, down to none.
+        prepend, append: tensors to join before and after x along the axis; a scalar stands for one element.
+
+    Array API `diff`.
+
+    >>> import graphflow as gf
+    >>> gf.diff(gf.constant([1.0, 4.0, 9.0])).type
+    float32[2]
+    """
+    given = [value for value in (prepend, append) if value is not None]
+    b, (x, *others) = with_tensors(x, *given)
+    place, times = normalize_axis(axis, x.ndim, "diff"), whole_number(n, "the n of diff", 0)
+    if times > MOST_DIFFERENCES:
+        raise AttributeValueError(
+            f"diff cannot be taken {times} times", hint=f"take it at most {MOST_DIFFERENCES} times"
+        )
+    if times and others:
+        one = (*x.shape[:place], 1, *x.shape[place + 1 :])
+        others = [other if other.ndim else b.broadcast_to(other, shape=one) for other in others]
+        before = len(others) if append is None else len(others) - 1
+        x = b.concat(*others[:before], x, *others[before:], axis=place)
+    change = b.not_equal if x.dtype is bool_ else b.subtract
+    for _ in range(times):
+        later = b.slice(x, starts=(1,), stops=(None,), axes=(place,))
+        x = change(later, b.slice(x, starts=(None,), stops=(-1,), axes=(place,)))
+    return x

@@ -1,15 +1,14 @@
 """Random numbers for users (gf.random): each call has its own stream, reproducible from the session's seed.
 
-The stream of a call is named by its scope and explicit name; without a name, by its scope and its
-ordinal among the unnamed random calls there. So adding operators that are not random, or random
-ones elsewhere, changes no numbers. Numbers change from step to step; runs of one step repeat them.
+Numbers change from step to step; runs of one step repeat them. A call is told to share the stream of
+others by `stream=`, the full name of a stream: calls of one function with one shape then draw the same
+numbers, others numbers made from the same words.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,79 +16,53 @@ from graphflow.errors import AttributeValueError, DTypeError
 from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import as_dtype, float32, int32, uint64
-from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.types import as_shape
 from graphflow.ops.composite import composite, with_tensor
-from graphflow.ops.declare import builtin
+from graphflow.ops.distributions import (
+    affine,
+    beta,
+    binomial,
+    dirichlet,
+    gamma,
+    gumbel_noise,
+    laplace,
+    multinomial,
+    poisson,
+)
 from graphflow.ops.inference import normalize_axis, require
 from graphflow.ops.initializers import INVERSE_ERF, TRUNCATED_AT
+from graphflow.ops.streams import fresh_key
 
 __all__ = [
     "bernoulli",
+    "beta",
+    "binomial",
     "categorical",
+    "dirichlet",
     "exponential",
+    "gamma",
     "gumbel",
     "integers",
+    "laplace",
+    "multinomial",
     "normal",
     "permutation",
+    "poisson",
     "shuffle",
     "truncated_normal",
     "uniform",
 ]
 
 
-class _Streams:
-    """The names of the random streams of one graph, those that came with a loaded graph included."""
-
-    __slots__ = ("ordinals", "seen", "used")
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.used: set[str] = set()
-        self.ordinals: dict[str, int] = {}
-
-    def fresh(self, graph: Graph, name: str | None) -> str:
-        """A name that no random operator of the graph has."""
-        for node in graph.nodes[self.seen :]:
-            if node.op.name == "random_key":
-                self.used.add(node.attrs["stream"])
-        self.seen = len(graph.nodes)
-        base = graph.scope + (name if name is not None else "#")
-        ordinal = self.ordinals.get(base, 0)
-        stream = self._spelled(base, name, ordinal)
-        while stream in self.used:
-            ordinal += 1
-            stream = self._spelled(base, name, ordinal)
-        self.ordinals[base] = ordinal + 1
-        self.used.add(stream)
-        return stream
-
-    @staticmethod
-    def _spelled(base: str, name: str | None, ordinal: int) -> str:
-        if name is None:
-            return f"{base}{ordinal}"
-        return f"{base}_{ordinal}" if ordinal else base
-
-
-_streams: WeakKeyDictionary[Graph, _Streams] = WeakKeyDictionary()
-
-
-def fresh_key(b: Builder, name: str | None = None) -> Tensor:
-    """The key of a new stream in the builder's graph."""
-    streams = _streams.setdefault(b.graph, _Streams())
-    return b.random_key(builtin(b.graph, "session_key"), stream=streams.fresh(b.graph, name))
-
-
-def _affine(b: Builder, x: Tensor, scale: Any, shift: Any) -> Tensor:
-    """x * scale + shift, less what does nothing."""
-    scaled = x if isinstance(scale, (int, float)) and scale == 1 else b.multiply(x, scale)
-    return scaled if isinstance(shift, (int, float)) and shift == 0 else b.add(scaled, shift)
-
-
 @composite
 def uniform(
-    shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = float32, name: str | None = None
+    shape: Any = (),
+    low: Any = 0.0,
+    high: Any = 1.0,
+    dtype: Any = float32,
+    name: str | None = None,
+    stream: str | None = None,
 ) -> Tensor:
     """Uniform numbers in [low, high).
 
@@ -98,6 +71,7 @@ def uniform(
         low, high: numbers, or tensors that broadcast to the shape.
         dtype: a floating type.
         name: names the stream and the node.
+        stream: the full name of a stream to share with other calls.
 
     >>> import graphflow as gf
     >>> gf.random.uniform(("batch", 3), -1.0, 1.0).type
@@ -108,13 +82,18 @@ def uniform(
     spread = high - low if numbers else b.subtract(high, low)
     if numbers and not spread >= 0:
         raise AttributeValueError(f"uniform needs low <= high, but got {low} and {high}")
-    drawn = b.random_uniform(fresh_key(b, name), shape=shape, dtype=dtype, name=name)
-    return _affine(b, drawn, spread, low)
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=shape, dtype=dtype, name=name)
+    return affine(b, drawn, spread, low)
 
 
 @composite
 def normal(
-    shape: Any = (), mean: Any = 0.0, std: Any = 1.0, dtype: Any = float32, name: str | None = None
+    shape: Any = (),
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    dtype: Any = float32,
+    name: str | None = None,
+    stream: str | None = None,
 ) -> Tensor:
     """Normal numbers.
 
@@ -123,6 +102,7 @@ def normal(
         mean, std: numbers, or tensors that broadcast to the shape; gradients pass through them.
         dtype: a floating type.
         name: names the stream and the node.
+        stream: as for `uniform`.
 
     >>> import graphflow as gf
     >>> gf.random.normal((2, 3), mean=1.0, std=0.1).type
@@ -130,8 +110,8 @@ def normal(
     """
     b = builder_for([mean, std])
     _not_negative(std, "normal")
-    drawn = b.random_normal(fresh_key(b, name), shape=shape, dtype=dtype, name=name)
-    return _affine(b, drawn, std, mean)
+    drawn = b.random_normal(fresh_key(b, name, stream), shape=shape, dtype=dtype, name=name)
+    return affine(b, drawn, std, mean)
 
 
 def _not_negative(std: Any, operation: str) -> None:
@@ -141,14 +121,19 @@ def _not_negative(std: Any, operation: str) -> None:
 
 @composite
 def truncated_normal(
-    shape: Any = (), mean: Any = 0.0, std: Any = 1.0, dtype: Any = float32, name: str | None = None
+    shape: Any = (),
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    dtype: Any = float32,
+    name: str | None = None,
+    stream: str | None = None,
 ) -> Tensor:
     """Normal numbers, those farther than two `std` from the mean left out.
 
     By inverting the distribution function: z = sqrt(2) erfinv(u), u uniform.
 
     Arguments:
-        shape, mean, std, dtype, name: as for `normal`.
+        shape, mean, std, dtype, name, stream: as for `normal`.
 
     Source of erfinv: Giles, "Approximating the erfinv function", GPU Computing Gems, 2012.
 
@@ -158,7 +143,7 @@ def truncated_normal(
     """
     b = builder_for([mean, std])
     _not_negative(std, "truncated_normal")
-    drawn = b.random_uniform(fresh_key(b, name), shape=shape, dtype=dtype, name=name)
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=shape, dtype=dtype, name=name)
     inside = math.erf(TRUNCATED_AT / math.sqrt(2.0))
     spread = b.subtract(b.multiply(drawn, 2.0 * inside), inside)
     centred = b.subtract(b.negative(b.log1p(b.negative(b.square(spread)))), 2.5)
@@ -168,11 +153,13 @@ def truncated_normal(
     # Rounding may carry the outermost numbers an ulp past the border.
     number = b.multiply(b.multiply(spread, series), math.sqrt(2.0))
     bounded = b.minimum(b.maximum(number, -TRUNCATED_AT), TRUNCATED_AT)
-    return _affine(b, bounded, std, mean)
+    return affine(b, bounded, std, mean)
 
 
 @composite
-def exponential(shape: Any = (), rate: Any = 1.0, dtype: Any = float32, name: str | None = None) -> Tensor:
+def exponential(
+    shape: Any = (), rate: Any = 1.0, dtype: Any = float32, name: str | None = None, stream: str | None = None
+) -> Tensor:
     """Exponentially distributed numbers of mean 1 / rate: -ln(1 - u) / rate.
 
     >>> import graphflow as gf
@@ -180,37 +167,37 @@ def exponential(shape: Any = (), rate: Any = 1.0, dtype: Any = float32, name: st
     float32[2, 3]
     """
     b = builder_for([rate])
-    drawn = b.random_uniform(fresh_key(b, name), shape=shape, dtype=dtype, name=name)
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=shape, dtype=dtype, name=name)
     made = b.negative(b.log1p(b.negative(drawn)))
     return made if isinstance(rate, (int, float)) and rate == 1 else b.divide(made, rate)
 
 
 @composite
-def gumbel(shape: Any = (), dtype: Any = float32, name: str | None = None) -> Tensor:
+def gumbel(
+    shape: Any = (), dtype: Any = float32, name: str | None = None, stream: str | None = None
+) -> Tensor:
     """Standard Gumbel numbers, always finite: -ln(-ln u).
 
     >>> import graphflow as gf
     >>> gf.random.gumbel((2, 3)).type
     float32[2, 3]
     """
-    return _gumbel(builder_for([]), shape, dtype, name)
-
-
-def _gumbel(b: Builder, shape: Any, dtype: Any, name: str | None) -> Tensor:
-    kind = as_dtype(dtype)
-    drawn = b.random_uniform(fresh_key(b, name), shape=shape, dtype=kind, name=name)
-    least = {"float16": 2.0**-14, "bfloat16": 2.0**-30}.get(kind.name, 2.0**-30)
-    return b.negative(b.log(b.negative(b.log(b.maximum(drawn, least)))))
+    b = builder_for([])
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=shape, dtype=dtype, name=name)
+    return gumbel_noise(b, drawn)
 
 
 @composite
-def bernoulli(probability: Any = 0.5, shape: Any = None, name: str | None = None) -> Tensor:
+def bernoulli(
+    probability: Any = 0.5, shape: Any = None, name: str | None = None, stream: str | None = None
+) -> Tensor:
     """Booleans that are true with a given probability.
 
     Arguments:
         probability: a number, or a tensor.
         shape: sizes, which may be symbolic; the shape of `probability` by default.
         name: names the stream and the node.
+        stream: as for `uniform`.
 
     >>> import graphflow as gf
     >>> gf.random.bernoulli(0.1, ("batch", 3)).type
@@ -222,13 +209,18 @@ def bernoulli(probability: Any = 0.5, shape: Any = None, name: str | None = None
     if not chance.dtype.is_floating:
         chance = b.astype(chance, dtype=float32)
     sizes = chance.shape if shape is None else as_shape(shape)
-    drawn = b.random_uniform(fresh_key(b, name), shape=sizes, dtype=chance.dtype)
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=sizes, dtype=chance.dtype)
     return b.less(drawn, chance, name=name or "bernoulli")
 
 
 @composite
 def integers(
-    low: Any, high: Any = None, shape: Any = (), dtype: Any = int32, name: str | None = None
+    low: Any,
+    high: Any = None,
+    shape: Any = (),
+    dtype: Any = int32,
+    name: str | None = None,
+    stream: str | None = None,
 ) -> Tensor:
     """Integers from low up to, not including, high; integers(n) draws from 0 ... n - 1.
 
@@ -237,6 +229,7 @@ def integers(
         shape: sizes, which may be symbolic.
         dtype: an integer type.
         name: names the stream and the node.
+        stream: as for `uniform`.
 
     A word w becomes low + floor(w (high - low) / 2^32), so that the probabilities of two numbers
     differ by at most 2^-32.
@@ -260,7 +253,7 @@ def integers(
         if low < limits.min or high - 1 > limits.max:
             raise AttributeValueError(f"integers from {low} to {high - 1} do not fit {kind}")
     b = builder_for([])
-    words = b.astype(b.random_bits(fresh_key(b, name), shape=shape), dtype=uint64)
+    words = b.astype(b.random_bits(fresh_key(b, name, stream), shape=shape), dtype=uint64)
     scaled = b.bitwise_right_shift(b.multiply(words, _as_word(b, count)), b.like(32, words))
     drawn = b.astype(scaled, dtype=kind, name=name or "integers")
     return drawn if isinstance(low, int) and low == 0 else b.add(drawn, low)
@@ -271,7 +264,7 @@ def _as_word(b: Builder, count: Any) -> Tensor:
 
 
 @composite
-def categorical(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
+def categorical(logits: Any, axis: int = -1, name: str | None = None, stream: str | None = None) -> Tensor:
     """Class numbers drawn with the probabilities softmax(logits) along an axis, which is removed.
 
     By the Gumbel-max method: argmax_k (logits_k + g_k). A class with logit -inf is never drawn.
@@ -280,6 +273,7 @@ def categorical(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
         logits: real numbers.
         axis: the axis of the classes.
         name: names the stream and the node.
+        stream: as for `uniform`.
 
     Returns:
         int64 class numbers.
@@ -292,12 +286,12 @@ def categorical(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
     if not scores.dtype.is_floating:
         scores = b.astype(scores, dtype=float32)
     place = normalize_axis(axis, scores.ndim, "categorical")
-    noise = _gumbel(b, scores.shape, scores.dtype, name)
-    return b.argmax(b.add(scores, noise), axis=place)
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=scores.shape, dtype=scores.dtype, name=name)
+    return b.argmax(b.add(scores, gumbel_noise(b, drawn)), axis=place)
 
 
 @composite
-def permutation(size: Any, name: str | None = None) -> Tensor:
+def permutation(size: Any, name: str | None = None, stream: str | None = None) -> Tensor:
     """The numbers 0 ... size - 1 in random order, as int64.
 
     >>> import graphflow as gf
@@ -305,11 +299,11 @@ def permutation(size: Any, name: str | None = None) -> Tensor:
     int64[n]
     """
     b = builder_for([])
-    return b.random_permutation(fresh_key(b, name), size=size, name=name)
+    return b.random_permutation(fresh_key(b, name, stream), size=size, name=name)
 
 
 @composite
-def shuffle(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
+def shuffle(x: Any, axis: int = 0, name: str | None = None, stream: str | None = None) -> Tensor:
     """The slices of x along an axis in random order.
 
     >>> import graphflow as gf
@@ -319,5 +313,5 @@ def shuffle(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
     b, x = with_tensor(x)
     require(x.ndim > 0, "shuffle needs an axis, but got a scalar")
     place = normalize_axis(axis, x.ndim, "shuffle")
-    order = b.random_permutation(fresh_key(b, name), size=x.shape[place], name=name)
+    order = b.random_permutation(fresh_key(b, name, stream), size=x.shape[place], name=name)
     return b.take(x, order, axis=place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphflow.errors import AttributeValueError, DTypeError
+from graphflow.errors import DTypeError
 from graphflow.ir import dims
 from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.dtypes import bool_
@@ -109,9 +109,6 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
         x: real numbers.
         min, max: tensors or numbers; they broadcast, and None is no bound.
 
-    Raises:
-        AttributeValueError: without any bound.
-
     Array API `clip`; ONNX Clip-13.
 
     >>> import graphflow as gf
@@ -120,8 +117,6 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
     """
     b = builder_for([x, min, max])
     result = b.tensor(x)
-    if min is None and max is None:
-        raise AttributeValueError("clip has no bounds", hint="pass min, max, or both")
     if min is not None:
         result = b.maximum(result, min)
     return result if max is None else b.minimum(result, max)
