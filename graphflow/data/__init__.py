@@ -3,5 +3,6 @@
 from graphflow.data.batches import Batches
 from graphflow.data.digits import digits
 from graphflow.data.progress import progress
+from graphflow.data.texts import text
 
-__all__ = ["Batches", "digits", "progress"]
+__all__ = ["Batches", "digits", "progress", "text"]

@@ -6,8 +6,8 @@ from typing import Any
 
 from graphflow.ir.node import Tensor
 from graphflow.layers.scope import Activation, activated, layer_input, layer_scope, positive, static_size
+from graphflow.layers.sharing import variable
 from graphflow.ops.composite import composite
-from graphflow.ops.declare import variable
 from graphflow.ops.inference import require
 
 

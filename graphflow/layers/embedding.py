@@ -8,9 +8,9 @@ from graphflow.errors import DTypeError
 from graphflow.ir.dtypes import as_dtype, float32
 from graphflow.ir.node import Tensor
 from graphflow.layers.scope import layer_operand, layer_scope, positive
+from graphflow.layers.sharing import variable
 from graphflow.ops import initializers
 from graphflow.ops.composite import composite
-from graphflow.ops.declare import variable
 
 
 @composite

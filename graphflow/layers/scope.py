@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graphflow.errors import AttributeValueError, DTypeError, GraphError
+from graphflow.errors import AttributeValueError, DTypeError
 from graphflow.ir.builder import Builder
-from graphflow.ir.graph import default_graph, scoped
+from graphflow.ir.graph import at_root, default_graph, scoped
 from graphflow.ir.node import Tensor
+from graphflow.layers.sharing import shared_scope
 from graphflow.ops.inference import whole_number
 
 Activation = Callable[[Tensor], Tensor] | None
@@ -19,18 +20,16 @@ Activation = Callable[[Tensor], Tensor] | None
 def layer_scope(x: Tensor, name: str | None, kind: str) -> Iterator[Builder]:
     """Enter the scope of a layer on x, and give a builder for it.
 
-    Without a name it is the kind of the layer, with a suffix where that is taken. A given name is
-    used as it is: a second layer of that name fails when it claims the names of its variables.
-    A layer that fails leaves nothing behind.
+    Without a name it is the kind of the layer, with a suffix where that is taken; in a shared function
+    the suffix counts the layers of a call. A given name is used as it is: a second layer of that
+    name fails when it claims the names of its variables. A layer that fails leaves nothing behind.
     """
     graph = default_graph()
-    if x.graph is not graph:
-        raise GraphError(
-            f"the layer's input {x.name} belongs to {x.graph.name!r}, the current graph is {graph.name!r}",
-            hint="build the layer inside `with graph:` of its input",
-        )
+    graph.bring(x)
     with graph.attempt():
-        fresh = graph.unique_name(name or kind).removeprefix(graph.scope)
+        counted = shared_scope(graph, kind) if name is None else None
+        with at_root(graph) as root:  # where the variables of a layer inside a loop are
+            fresh = counted or root.unique_name(name or kind).removeprefix(graph.scope)
         with scoped(graph, name or fresh):
             yield Builder(graph)
 
