@@ -1,4 +1,4 @@
-"""The atoms of symbolic sizes (symbols, and divisions, remainders, extremes of sizes): bounds and text.
+"""The atoms of symbolic sizes (symbols, and divisions, remainders, choices of sizes): bounds and text.
 
 A size is an int or a `Dim` (see `dims`), a sum of integer multiples of products of atoms. What is
 computed here reads nothing but those terms.
@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphflow.ir.dtypes import DTYPES
+from graphflow.ir.dtypes import ALL_DTYPES
 
 if TYPE_CHECKING:
     from graphflow.ir.dims import Dim, Size
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
-RESERVED = frozenset({"None", "true", "false", "nan", "inf", *(dtype.name for dtype in DTYPES)})
+RESERVED = frozenset({"None", "true", "false", "nan", "inf", *(dtype.name for dtype in ALL_DTYPES)})
 """Words with a meaning of their own in the text form; symbols of these names are quoted there."""
 
 
@@ -41,7 +41,7 @@ class Symbol:
 
 
 class Compound:
-    """A floor division, remainder, maximum or minimum of two sizes that does not simplify."""
+    """A floor division, remainder, maximum, minimum or `given` of two sizes that does not simplify."""
 
     __slots__ = ("kind", "left", "right", "key", "min", "max")
 
@@ -51,7 +51,7 @@ class Compound:
         self.min, self.max = _compound_bounds(kind, bounds(left), bounds(right))
 
     def __str__(self) -> str:
-        if self.kind in ("max", "min"):
+        if self.kind not in ("//", "%"):
             return f"{self.kind}({self.left}, {self.right})"
         sign = "//" if self.kind == "//" else " % "
         return f"{_operand_text(self.left)}{sign}{_operand_text(self.right)}"
@@ -156,7 +156,7 @@ def _compound_bounds(
     if kind == "min":
         known = [high for high in highs if high is not None]
         return None if None in lows else min(lows), min(known, default=None)  # type: ignore[type-var]
-    if left[0] is None or left[0] < 0 or right[0] is None or right[0] <= 0:
+    if kind == "given" or left[0] is None or left[0] < 0 or right[0] is None or right[0] <= 0:
         return None, None
     if kind == "//":
         least = 0 if right[1] is None else left[0] // right[1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, NoReturn
 
 import numpy as np
@@ -92,7 +93,10 @@ def value_key(value: Any) -> Any:
 
 def array_key(array: np.ndarray) -> tuple:
     """A key of an array's dtype, shape and bits; a digest where it is large."""
-    data = np.ascontiguousarray(array)
+    if array.dtype.kind == "T":  # its memory holds references
+        data = np.frombuffer(repr(array.reshape(-1).tolist()).encode(), np.uint8)
+    else:
+        data = np.ascontiguousarray(array)
     if data.nbytes > 64:
         content = hashlib.blake2b(data.reshape(-1).view(np.uint8).data, digest_size=16).digest()
     else:
@@ -102,6 +106,8 @@ def array_key(array: np.ndarray) -> tuple:
 
 def freeze(value: Any) -> Any:
     """The frozen form of a value a user passed: lists become tuples, NumPy scalars Python ones.
+
+    A tensor becomes its value, if that is known while building (see `graphflow.ops.shape_values`).
 
     >>> freeze([1, np.int64(2)])
     (1, 2)
@@ -116,6 +122,8 @@ def freeze(value: Any) -> Any:
         return read_only(value)
     if hasattr(value, "attribute_key"):
         return value
+    if hasattr(value, "known_value"):
+        return value.known_value()
     if isinstance(value, (type, np.dtype)):
         from graphflow.ir.dtypes import as_dtype
 
@@ -136,14 +144,18 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def substitute_dims(attrs: Attrs, values: Mapping[str, Any]) -> Attrs:
-    """The attributes with symbolic sizes replaced by their values."""
+    """The attributes with symbolic sizes replaced by their values; the same object where there are none."""
     from graphflow.ir.dims import substitute
 
     def replaced(value: Any) -> Any:
         if isinstance(value, Dim):
             return substitute(value, values)
-        return tuple(map(replaced, value)) if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            items = tuple(map(replaced, value))
+            return value if all(map(is_, items, value)) else items
+        return value.substitute(values) if hasattr(value, "substitute") else value
 
-    if not any(isinstance(value, (Dim, tuple)) for value in attrs.values()):
+    if not any(isinstance(value, (Dim, tuple)) or hasattr(value, "substitute") for value in attrs.values()):
         return attrs
-    return Attrs({name: replaced(value) for name, value in attrs.items()})
+    changed = {name: replaced(value) for name, value in attrs.items()}
+    return attrs if all(map(is_, changed.values(), attrs.values())) else Attrs(changed)

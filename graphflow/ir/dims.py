@@ -234,6 +234,13 @@ def _extreme(kind: str, left: Size, right: Size) -> Size:
     return _compound(kind, first, second)
 
 
+def given_or(value: Size, rest: Size) -> Size:
+    """The value, or `rest` where the value turns out to be -1: a size that is fed as "what is left"."""
+    if isinstance(value, int):
+        return rest if value == -1 else value
+    return _compound("given", value, rest)
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """The product of all sizes; 1 for none."""
     total: Size = 1
@@ -266,6 +273,7 @@ _APPLY: dict[str, Callable[[Size, Size], Size]] = {
     "%": remainder,
     "max": maximum,
     "min": minimum,
+    "given": given_or,
 }
 
 
@@ -384,6 +392,8 @@ def as_size(value: Any) -> Size:
     try:
         size = int(value.__index__())
     except (AttributeError, TypeError):
+        if hasattr(value, "known_value"):
+            return as_size(value.known_value())
         raise ShapeError(
             f"{value!r} is not a size", hint="a size is an int, a name such as 'batch', or a gf.Dim"
         ) from None

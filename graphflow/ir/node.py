@@ -128,6 +128,9 @@ class Tensor:
         def __len__(self) -> int: ...
         @property
         def T(self) -> Tensor: ...
+        @property
+        def mT(self) -> Tensor: ...
+        def known_value(self) -> Any: ...  # attached by graphflow.ops.shape_values
 
     def __init__(self, node: Node, index: int, type: TensorType) -> None:
         self.node = node
@@ -168,7 +171,7 @@ class Tensor:
         return f"<tensor {self.name} {self.type} by {self.node.op.name}>"
 
     def __bool__(self) -> bool:
-        raise self._valueless("truth value", "use gf.where to choose by a tensor, or fetch it with a Session")
+        raise self._valueless("truth value", "use gf.cond or gf.where to choose by a tensor, or fetch it with a Session")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise self._valueless(

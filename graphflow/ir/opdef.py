@@ -19,19 +19,22 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from graphflow.errors import AttributeValueError, GraphError
+from graphflow.errors import AttributeValueError, DTypeError, GraphError
 from graphflow.ir import provenance
+from graphflow.ir.dtypes import storage_hint
 from graphflow.ir.types import TensorType
 
 if TYPE_CHECKING:
     from graphflow.ir.attrs import Attrs
     from graphflow.ir.builder import Builder
     from graphflow.ir.node import Node, Tensor
+    from graphflow.ir.onnx_form import OnnxForm
 
 Types: TypeAlias = Sequence[TensorType]
 Infer: TypeAlias = Callable[[Types, "Attrs"], Sequence[TensorType]]
@@ -45,6 +48,7 @@ TRAITS = {
     "associative": "(x op y) op z = x op (y op z) in exact arithmetic",
     "idempotent": "op(op(x)) = op(x)",
     "injective": "each output element is a copy of one input element",
+    "any_dtype": "it also takes the dtypes that nothing computes with: float8, int4, string and the like",
     "view": "the output may share the memory of the first input",
     "in_place": "the output may overwrite the first input that has its type",
     "nullary_input": "the value comes from outside: a feed, a variable, or the session",
@@ -75,6 +79,10 @@ class OpDef:
         attributes: default values by name; `REQUIRED` for those without.
         infer: (input types, attrs) -> output types; raises ShapeError or DTypeError.
         normalize: (input types, attrs as a dict) -> attrs in canonical form (axis=-1 becomes 1).
+        settle: (input types, attrs as a dict) -> attrs in canonical form, for canonical attrs in which
+            symbolic sizes have become numbers; None where `normalize` does that.
+        computed: (input types, attrs as a dict) -> attrs, applied before `normalize` to a call in which
+            a tensor stands for an attribute, or for part of one; None where that makes no difference.
         promotion: how inputs get a common dtype: "same" (promote), "float" (promote, then lift
             integers to floats), "float64" (promote, then lift integers to float64), "same_but_first"
             (promote all but the first, which is a condition), or None (taken as they are).
@@ -84,6 +92,7 @@ class OpDef:
             NotDifferentiable.
         decompose: (b, node) -> output tensors made of simpler operators, or None.
         traits: a set of the names explained in `TRAITS`.
+        lowerings, callback, onnx_form: see `graphflow.ops.custom.CustomOp`.
     """
 
     def __init__(
@@ -103,8 +112,10 @@ class OpDef:
         self.version = version
         self.reference = self.__wrapped__ = reference
         self.__doc__ = inspect.cleandoc(reference.__doc__ or "")
-        self.infer = infer
+        self.infer = infer if "any_dtype" in traits else _computing(name, infer)
         self.normalize = normalize
+        self.settle: Callable[[Types, dict], dict] | None = None
+        self.computed: Callable[[Types, dict], dict] | None = None
         self.promotion = promotion
         self.traits = traits
         self.vjp: Callable[..., Any] | NotDifferentiable | None = None
@@ -122,6 +133,11 @@ class OpDef:
 
     # How a call becomes a node, (op, inputs, given attributes, name) -> outputs; the Builder supplies it.
     apply: ClassVar[Callable[..., Any]]
+
+    # What an operator may bring along for targets; GraphFlow's own are in tables of the targets instead.
+    lowerings: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+    callback: bool = False
+    onnx_form: OnnxForm | None = None
 
     def gradient(self, vjp: Callable[..., Any]) -> OpDef:
         """Decorator that sets the vector-Jacobian product."""
@@ -219,6 +235,24 @@ class OpDef:
         return f"{self.family}.{self.name}"
 
 
+def _computing(name: str, infer: Infer) -> Infer:
+    """`infer` of an operator that computes: it refuses dtypes that are only stored."""
+
+    def checked(types: Types, attrs: Attrs) -> Sequence[TensorType]:
+        _refuse_storage(f"{name} does not take", types)
+        made = infer(types, attrs)
+        _refuse_storage(f"{name} does not give", made)
+        return made
+
+    return checked
+
+
+def _refuse_storage(fault: str, types: Types) -> None:
+    for type in types:
+        if type.dtype.is_storage:
+            raise DTypeError(f"{fault} {type.dtype}", hint=storage_hint(type.dtype))
+
+
 class Registry:
     """All operators by name.
 
@@ -230,15 +264,20 @@ class Registry:
         self._ops: dict[str, OpDef] = {}
         self.listeners: list[Callable[[OpDef], None]] = []
 
-    def add(self, definition: OpDef) -> None:
-        """Register an operator; a name can be taken once."""
-        if definition.name in self._ops:
+    def add(self, definition: OpDef, replace: bool = False) -> None:
+        """Register an operator; a name can be taken once, unless the new one is to replace the old."""
+        if definition.name in self._ops and not replace:
             raise GraphError(
                 f"an operator named {definition.name!r} exists already", hint="choose another name"
             )
-        self._ops[definition.name] = definition
         for listener in self.listeners:
             listener(definition)
+        self._ops[definition.name] = definition
+
+    def remove(self, definition: OpDef) -> None:
+        """Forget an operator; nodes that have it are no longer valid."""
+        if self._ops.get(definition.name) is definition:
+            del self._ops[definition.name]
 
     def __contains__(self, name: str) -> bool:
         return name in self._ops
@@ -249,7 +288,8 @@ class Registry:
             close = difflib.get_close_matches(name, self._ops, 3)
             raise GraphError(
                 f"there is no operator {name!r}",
-                hint=("did you mean " + " or ".join(close) + "?") if close else "see docs/operators.md",
+                hint=("did you mean " + " or ".join(close) + "? " if close else "see docs/operators.md; ")
+                + "one that gf.op declares is there once its module is imported",
             )
         return found
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir import dims
-from graphflow.ir.dims import Size
+from graphflow.ir.dims import Dim, Size
 from graphflow.ir.dtypes import DType, bool_
+from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import Infer, Types
 from graphflow.ir.types import Shape, TensorType
 
@@ -86,9 +87,10 @@ def only(kinds: str, infer: Infer, operation: str) -> Infer:
     def checked(types: Types, attrs: Any) -> Sequence[TensorType]:
         for type in types:
             if type.dtype.kind not in allowed:
+                way = "gf.real, gf.imag or gf.abs" if type.dtype.kind == "complex" else "gf.astype"
                 raise DTypeError(
                     f"{operation} does not take {type.dtype}",
-                    hint=f"it takes {', '.join(sorted(allowed))}; convert with gf.astype",
+                    hint=f"it takes {', '.join(sorted(allowed))}; convert with {way}",
                 )
         return infer(types, attrs)
 
@@ -102,6 +104,13 @@ def normalize_axis(axis: Any, rank: int, operation: str) -> int:
     2
     """
     way_out = f"use an axis from {-rank} to {rank - 1}" if rank else "a scalar has no axes"
+    axis = known(axis)
+    if isinstance(axis, Dim):
+        raise AttributeValueError(
+            f"{operation} needs to know its axis while building, as the result's shape follows from it, but "
+            f"{axis} is known only when the graph runs",
+            hint="build a graph for each axis, or let gf.switch_case choose among the results for all axes",
+        )
     if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):
         raise AttributeValueError(f"{operation} needs an integer axis, not {axis!r:.80}", hint=way_out)
     if not -rank <= axis < rank:
@@ -126,12 +135,22 @@ def normalize_axes(axes: Any, rank: int, operation: str) -> tuple[int, ...]:
     return tuple(normal)
 
 
+def known(value: Any) -> Any:
+    """The value of a tensor of sizes, as far as it is known while building; anything else as it is.
+
+    Raises:
+        ShapeError: if the tensor's value is known only when the graph runs.
+    """
+    return value.known_value() if isinstance(value, Tensor) else value
+
+
 def entries(value: Any) -> tuple[Any, ...]:
     """The entries of a sequence; anything else is one entry.
 
     >>> entries([1, 2]), entries(np.array([1, 2])), entries(3)
     ((1, 2), (1, 2), (3,))
     """
+    value = known(value)
     if isinstance(value, np.ndarray):
         value = value.tolist()
     return tuple(value) if isinstance(value, (tuple, list, range)) else (value,)
@@ -143,6 +162,7 @@ def real_number(value: Any, what: str, low: float = -math.inf) -> float:
     >>> real_number(2, "alpha of elu")
     2.0
     """
+    value = known(value)
     plain = value.item() if isinstance(value, np.generic) else value
     if not isinstance(plain, (int, float)) or isinstance(plain, bool) or not plain >= low:
         needed = "a number" if low == -math.inf else f"a number of at least {low:g}"
@@ -158,6 +178,7 @@ def whole_number(value: Any, what: str, low: int | None = None) -> int:
     >>> whole_number(np.int64(2), "the offset of eye")
     2
     """
+    value = known(value)
     good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not good or (low is not None and value < low):
         needed = "a whole number" if low is None else f"a whole number of at least {low}"

@@ -63,6 +63,22 @@ def _reshape_attrs(types, attrs):
     return {"shape": (*known[: free[0]], dims.floor_divide(size, rest), *known[free[0] + 1 :])}
 
 
+def _computed_shape(types, attrs):
+    """The attributes, where an entry that is fed is what the others leave if it turns out to be -1."""
+    shape = entries(attrs["shape"])
+    if -1 in shape:
+        return attrs
+    sizes = list(as_shape(shape))
+    for axis in [axis for axis, entry in enumerate(shape) if _may_be_negative(entry)]:
+        others = dims.maximum(total(shape[:axis] + shape[axis + 1 :]), 1)
+        sizes[axis] = dims.given_or(shape[axis], dims.floor_divide(types[0].size, others))
+    return {"shape": tuple(sizes)}
+
+
+def _may_be_negative(size):
+    return isinstance(size, dims.Dim) and size.symbol is not None and size.symbol.min < 0
+
+
 def _reshape_type(types, attrs):
     old, new = types[0].shape, attrs["shape"]
     if dims.unify(total(old), total(new)) is None:
@@ -73,13 +89,14 @@ def _reshape_type(types, attrs):
     return (TensorType(types[0].dtype, new),)
 
 
-@op("shape", infer=_reshape_type, normalize=_reshape_attrs, traits="injective view")
+@op("shape", infer=_reshape_type, normalize=_reshape_attrs, traits="injective view any_dtype")
 def reshape(x, /, shape):
     """The same elements, in row-major order, under another shape.
 
     Arguments:
         x: a tensor of any dtype.
-        shape: sizes; symbolic ones are welcome, and one may be -1: what the others leave.
+        shape: sizes; symbolic ones are welcome, and one may be -1: what the others leave. Also a
+            tensor whose value is known while building, or fed.
 
     Raises:
         ShapeError: if the numbers of elements differ.
@@ -91,6 +108,9 @@ def reshape(x, /, shape):
     float32[batch, 12]
     """
     return np.reshape(x, shape)
+
+
+reshape.computed = _computed_shape
 
 
 @reshape.gradient
@@ -120,7 +140,7 @@ def _permute_type(types, attrs):
     return (TensorType(types[0].dtype, tuple([shape[axis] for axis in attrs["axes"]])),)
 
 
-@op("shape", infer=_permute_type, normalize=_permute_attrs, traits="injective")
+@op("shape", infer=_permute_type, normalize=_permute_attrs, traits="injective any_dtype")
 def permute_dims(x, /, axes=None):
     """The axes in another order: axis i of the result is axis `axes[i]` of x.
 
@@ -157,7 +177,7 @@ def _expand_type(types, attrs):
     return (TensorType(types[0].dtype, tuple([1 if axis in axes else next(rest) for axis in range(rank)])),)
 
 
-@op("shape", infer=_expand_type, normalize=_expand_attrs, traits="injective view")
+@op("shape", infer=_expand_type, normalize=_expand_attrs, traits="injective view any_dtype")
 def expand_dims(x, /, axis=0):
     """New axes of size 1.
 
@@ -196,7 +216,7 @@ def _squeeze_type(types, attrs):
     return (TensorType(types[0].dtype, tuple([s for axis, s in enumerate(shape) if axis not in axes])),)
 
 
-@op("shape", infer=_squeeze_type, normalize=_squeeze_attrs, traits="injective view")
+@op("shape", infer=_squeeze_type, normalize=_squeeze_attrs, traits="injective view any_dtype")
 def squeeze(x, /, axis=None):
     """Axes of size 1 removed.
 
@@ -242,7 +262,7 @@ def _broadcast_to_type(types, attrs):
     return (TensorType(types[0].dtype, new),)
 
 
-@op("shape", infer=_broadcast_to_type, normalize=_shape_attrs, traits="injective")
+@op("shape", infer=_broadcast_to_type, normalize=_shape_attrs, traits="injective any_dtype")
 def broadcast_to(x, /, shape):
     """Repeat axes of size 1, and new leading axes, up to a shape: NumPy's broadcasting.
 
@@ -274,7 +294,7 @@ def _shape_of_type(types, attrs):
     return (TensorType(int64, (types[0].rank,)),)
 
 
-@op("shape", infer=_shape_of_type)
+@op("shape", infer=_shape_of_type, traits="any_dtype")
 def shape_of(x, /):
     """The sizes of x, as an int64 vector: what they are when the graph runs.
 

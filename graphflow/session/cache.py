@@ -1,8 +1,8 @@
 """What is compiled, and why: from signatures to optimised programs, and from sizes to executables.
 
 The first level keeps one Plan a Signature: the optimised program, its sizes still symbolic. The
-second keeps, inside each Plan, one Variant for each set of shapes that was fed. Every compilation
-leaves a Compile record with its cause.
+second keeps, inside each Plan, one Variant for each set of shapes that was fed (and of values, where
+these decide sizes), up to a bound. Every compilation leaves a Compile record with its cause.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +23,14 @@ from graphflow.runtime.backend import Backend, CompileOptions, Executable
 from graphflow.session.feeds import check_constraints, check_coverage, require_static, solve_sizes
 from graphflow.session.signature import Signature
 from graphflow.session.step import Runner
+from graphflow.session.value_feeds import NO_VALUE_FEEDS, ValueFeeds, Values, value_feeds
 
 Shapes = tuple[tuple[int, ...], ...]
 MANY_VARIANTS = 8
+SPECIALIZED = "canonicalize{safety=exact}"
+"""What is simplified once more when the sizes are known."""
+MOST_VARIANTS = 128
+"""Executables kept for one program; the oldest goes when there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +57,40 @@ class Compile:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """An executable for particular shapes of the feeds, its runner, and the sizes that these shapes tell."""
+    """An executable for particular shapes of the feeds, its runner, and the sizes that these shapes tell.
+
+    Attributes:
+        values: those of the plan's `valued` feeds for which it was made.
+    """
 
     executable: Executable
     run: Runner
     sizes: Mapping[str, int]
     shapes: Shapes
+    values: Values = ()
 
 
 @dataclass(eq=False, slots=True)
 class Plan:
-    """A signature's optimised program, and its variants by the shapes of the feeds."""
+    """A signature's optimised program, and its variants by the shapes of the feeds.
+
+    Attributes:
+        valued: the feeds whose values decide sizes; their values follow the shapes in the keys of
+            `variants`.
+    """
 
     signature: Signature
     program: Program
     constraints: list[Any]
+    valued: ValueFeeds = NO_VALUE_FEEDS
     variants: dict[Shapes, Variant] = field(default_factory=dict)
     last: Variant | None = None
     lock: Any = field(default_factory=threading.Lock)
+
+    def key(self, arrays: Sequence[Any]) -> Shapes:
+        """What tells the variants for these feeds from others."""
+        shapes = tuple([array.shape for array in arrays])
+        return (*shapes, *self.valued.read(arrays)) if self.valued.places else shapes
 
 
 class ProgramCache:
@@ -129,7 +150,8 @@ class ProgramCache:
             if signature not in self._plans:
                 program = self.extract(signature)
                 constraints = program.constraints
-                self._plans[signature] = Plan(signature, self._optimize(program), constraints)
+                valued = value_feeds(signature.feeds, signature.roots, constraints)
+                self._plans[signature] = Plan(signature, self._optimize(program), constraints, valued)
         with self._lock:
             self._building.pop(signature, None)
         return self._plans[signature]
@@ -143,43 +165,64 @@ class ProgramCache:
         asked = (signature.fetches, signature.assigns)
         return [plan for key, plan in list(self._plans.items()) if (key.fetches, key.assigns) == asked]
 
-    def variant(self, plan: Plan, shapes: Shapes) -> Variant:
-        """The executable for these shapes of the feeds, compiled on first use.
+    def variant(self, plan: Plan, key: Shapes) -> Variant:
+        """The executable for a key of feeds (see `Plan.key`), compiled on first use.
 
         Raises:
-            FeedError: if the shapes do not fit the types of the feeds, or one another.
+            FeedError: if the shapes do not fit the types of the feeds, or one another, or if a value
+                that decides a size cannot.
             BackendError: if the program cannot be compiled.
         """
         feeds = plan.signature.feeds
-        sizes = solve_sizes(feeds, shapes)
-        check_constraints(plan.constraints, sizes, feeds)
+        shapes, values = key[: len(feeds)], key[len(feeds) :]
+        sizes = solve_sizes(feeds, shapes, plan.valued.solve(values))
+        with plan.valued.blamed(values):
+            plan.valued.check(sizes, values)
+            check_constraints(plan.constraints, sizes, feeds)
         with plan.lock:
-            made = plan.variants.get(shapes)
+            made = plan.variants.get(key)
             if made is None:
-                made = self._compile(plan, shapes, sizes)
-                plan.variants[shapes] = plan.last = made
+                made = self._compile(plan, shapes, values, sizes)
+                plan.variants[key] = plan.last = made
                 if len(plan.variants) == MANY_VARIANTS:
                     _warn_of_variants(plan)
+                if len(plan.variants) > MOST_VARIANTS:
+                    del plan.variants[next(iter(plan.variants))]
         return made
 
-    def _compile(self, plan: Plan, shapes: Shapes, sizes: dict[str, int]) -> Variant:
+    def specialized(self, program: Program, sizes: Mapping[str, int]) -> Program:
+        """A program with its sizes known, and simplified by what follows from that.
+
+        Raises:
+            FeedError: if a size is still unknown.
+        """
+        made = specialize(program, sizes)
+        require_static(made)
+        if sizes and self.level != "O0":
+            made = optimize(made, self.level, SPECIALIZED)
+        return made
+
+    def _compile(self, plan: Plan, shapes: Shapes, values: Values, sizes: dict[str, int]) -> Variant:
         started = time.perf_counter()
-        program = specialize(plan.program, sizes)
-        require_static(program)
-        cause = self._cause(plan, sizes)
+        with plan.valued.blamed(values):
+            program = self.specialized(plan.program, sizes)
+        cause = self._cause(plan, sizes, values)
         executable = self.backend.compile(program, self.options)
         run = self._bind(executable)
         seconds = time.perf_counter() - started
         self.compiles.append(Compile(plan.signature.title, cause, sizes, len(program), seconds))
-        return Variant(executable, run, sizes, shapes)
+        return Variant(executable, run, sizes, shapes, values)
 
-    def _cause(self, plan: Plan, sizes: Mapping[str, int]) -> str:
+    def _cause(self, plan: Plan, sizes: Mapping[str, int], values: Values) -> str:
         if plan.last is not None:
-            before = plan.last.sizes
+            before, fed = plan.last.sizes, plan.valued.solve(values)
             changed = [
-                f"{name}={size} (was {before[name]})" for name, size in sizes.items() if before[name] != size
+                f"{name}={size} (was {before[name]})"
+                for name, size in sizes.items()
+                if before[name] != size and name not in fed
             ]
-            return "new size " + ", ".join(changed)
+            causes = ["new size " + ", ".join(changed)] * bool(changed)
+            return ", ".join(causes + plan.valued.changed(plan.last.values, values))
         signature = plan.signature
         others = [other.signature for other in self.plans_like(signature) if other.last is not None]
         if not others:

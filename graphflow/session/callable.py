@@ -52,8 +52,8 @@ class Binding:
             kind = type(value)
             on_device = kind is self.device_type and value.dtype == dtype
             ready.append(value if on_device else to_array(value, tensor))
-        shapes = tuple([value.shape for value in ready])
-        return ready, self.plan.variants.get(shapes) or self.cache.variant(self.plan, shapes)
+        key = self.plan.key(ready)
+        return ready, self.plan.variants.get(key) or self.cache.variant(self.plan, key)
 
     def bind(self, variant: Variant) -> Call:
         """The compiled function of a variant."""
@@ -67,6 +67,8 @@ class Binding:
 def make_step(binding: Binding, feeds: Sequence[Tensor]) -> Step:
     """The function `step(*arrays)`, whose arguments are `feeds` in the given order."""
     make = _update_step if binding.plan.signature.assigns else _reader_step
+    if binding.plan.valued.places:
+        make = _valued_step
     step = make(binding, binding.fetches.assembler())
     ordered = binding.plan.signature.feeds
     return step if tuple(feeds) == ordered else _permuted(step, feeds, ordered)
@@ -114,6 +116,17 @@ def _reader_step(binding: Binding, assemble: Callable[[Sequence[Any]], Any]) -> 
         nonlocal call, gather
         ready, variant = binding.accept(arrays)
         gather, call = gatherer(variant.executable.kept), binding.bind(variant)
+        return variant.run(ready, assemble)
+
+    return step
+
+
+def _valued_step(binding: Binding, assemble: Callable[[Sequence[Any]], Any]) -> Step:
+    """A step that looks at its feeds each time, as the values of some decide which program runs."""
+
+    def step(*arrays: Any) -> Any:
+        """Run once on these arrays, and apply the updates."""
+        ready, variant = binding.accept(arrays)
         return variant.run(ready, assemble)
 
     return step

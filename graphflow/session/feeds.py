@@ -15,13 +15,17 @@ import numpy as np
 
 from graphflow.errors import DTypeError, FeedError
 from graphflow.ir import dims
+from graphflow.ir.data import as_array
 from graphflow.ir.dims import Dim, Size, Symbol
 from graphflow.ir.dtypes import as_dtype
+from graphflow.ir.fed_sizes import placeholders_in
 from graphflow.ir.graph import describe
 from graphflow.ir.node import Node, Tensor
+from graphflow.ir.text import sizes_of
 from graphflow.ir.traversal import ancestors, creation_order
 from graphflow.ops.inference import show
 from graphflow.optimizer.program import Program
+from graphflow.session.value_feeds import deciding_placeholders
 
 _KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
@@ -42,6 +46,8 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
         ) from None
     if array.dtype == wanted:
         return np.array(array, order="C")
+    if tensor.dtype.is_storage:
+        return _stored(value, tensor)
     try:
         given = as_dtype(array.dtype)
     except DTypeError:
@@ -68,6 +74,19 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
         _check_range(array, tensor)
     with np.errstate(over="ignore"):
         return array.astype(wanted, order="C")
+
+
+def _stored(value: Any, tensor: Tensor) -> np.ndarray:
+    """A feed of a dtype that nothing computes with: Python data of the kind, or text of any NumPy dtype."""
+    try:
+        if tensor.dtype.kind != "string" and hasattr(value, "dtype"):
+            raise DTypeError(
+                f"the feed has dtype {value.dtype}, which is not converted to {tensor.dtype} silently",
+                hint=f"feed {tensor.dtype}, or feed what it has and convert with gf.astype",
+            )
+        return np.array(as_array(value, tensor.dtype), order="C")
+    except DTypeError as error:
+        raise _refuse(tensor, error.message, error.hint or f"feed {tensor.dtype}") from None
 
 
 def _may_be_weak(value: Any, array: np.ndarray) -> bool:
@@ -99,9 +118,13 @@ def _refuse(tensor: Tensor, message: str, hint: str) -> FeedError:
 # Which feeds a run needs
 
 
-def needed_placeholders(fetches: Iterable[Tensor]) -> list[Tensor]:
-    """The placeholders that tensors depend on, in the graph's order."""
-    found = [node for node in ancestors(fetches) if node.op.name == "placeholder"]
+def needed_placeholders(fetches: Sequence[Tensor]) -> list[Tensor]:
+    """The placeholders that tensors of one graph depend on, in the graph's order."""
+    cone = ancestors(fetches)
+    found = {node for node in cone if node.op.name == "placeholder"}
+    for tensor in fetches:
+        found.update([decisive.node for decisive in deciding_placeholders(tensor.graph, cone)])
+        break
     return [node.output for node in creation_order(found)]
 
 
@@ -124,6 +147,9 @@ def check_coverage(fetches: Sequence[Tensor], feeds: Sequence[Tensor], cone: Ite
         used.update(tensor for tensor in node.inputs if tensor in given)
         if node.op.name == "placeholder":
             missing.append(node.output)
+    decisive = deciding_placeholders(nodes[0].graph, nodes) if nodes else []
+    missing += [tensor for tensor in decisive if tensor not in given and tensor not in missing]
+    used.update(given.intersection(decisive))
     if missing:
         missing.sort(key=lambda tensor: tensor.node.id)
         names = ", ".join(repr(tensor.node.name) for tensor in missing[:6])
@@ -152,8 +178,7 @@ def _sizes_in(nodes: Iterable[Node]) -> set[str]:
     """The names of all symbolic sizes that nodes mention, in their types or attributes."""
     found: set[str] = set()
     for node in nodes:
-        found.update(*[_sizes_of(tensor.shape) for tensor in node.outputs if not tensor.type.is_static])
-        found.update(_sizes_of(tuple(node.attrs.values())))
+        found.update(*[dims.symbols(size) for size in sizes_of(node)])
     return found
 
 
@@ -173,8 +198,13 @@ def _sizes_of(value: tuple[Any, ...]) -> set[str]:
 # What their sizes tell
 
 
-def solve_sizes(feeds: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+def solve_sizes(
+    feeds: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], fed: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """The values of the symbolic sizes in the feeds' types, after checking ranks and sizes.
+
+    Arguments:
+        fed: the sizes that are the values of feeds.
 
     Raises:
         FeedError: for a wrong rank or size, a size outside of its bounds, or two feeds that give
@@ -189,12 +219,13 @@ def solve_sizes(feeds: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> d
                     raise _wrong_size(tensor, shape, axis, f"{size}")
                 continue
             _solve_axis(tensor, shape, axis, solved)
-    sizes = {name: value for name, (value, _) in solved.items()}
+    sizes = {**{name: value for name, (value, _) in solved.items()}, **(fed or {})}
     for tensor, shape in zip(feeds, shapes):
         for axis, (size, actual) in enumerate(zip(tensor.shape, shape)):
             value = dims.substitute(size, sizes)
             if isinstance(value, int) and value != actual:
-                raise _wrong_size(tensor, shape, axis, f"{size} = {value}, as {_known(size, solved)} say")
+                said = _known(size, solved) or "the fed values"
+                raise _wrong_size(tensor, shape, axis, f"{size} = {value}, as {said} say")
     return sizes
 
 
@@ -269,8 +300,11 @@ def check_constraints(
         first, second = dims.substitute(left, sizes), dims.substitute(right, sizes)
         if isinstance(first, int) and isinstance(second, int) and first != second:
             involved = {**dims.symbols(left), **dims.symbols(right)}
+            fed = placeholders_in(involved)
             sources = [
-                feed for feed in feeds if any(involved.keys() & dims.symbols(size) for size in feed.shape)
+                feed
+                for feed in feeds
+                if feed.node.name in fed or any(involved.keys() & dims.symbols(size) for size in feed.shape)
             ]
             named = " and ".join(feed.name for feed in sources)
             raise FeedError(

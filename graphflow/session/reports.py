@@ -9,12 +9,12 @@ import numpy as np
 
 from graphflow.errors import SessionError
 from graphflow.ir import dims
+from graphflow.ir.fed_sizes import element_symbols
 from graphflow.optimizer.explain import Report, explain
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.memory.report import MemoryReport, memory_report
-from graphflow.optimizer.program import specialize
 from graphflow.session.cache import ProgramCache, Variant
-from graphflow.session.feeds import check_constraints, require_static
+from graphflow.session.feeds import check_constraints
 from graphflow.session.signature import Signature
 
 
@@ -50,6 +50,9 @@ def memory_of(cache: ProgramCache, signature: Signature, sizes: Mapping[str, int
         for size in tensor.shape
         for name, symbol in dims.symbols(size).items()
     }
+    for tensor in plan.valued.tensors:
+        for symbol in element_symbols(tensor).flat:
+            needed.update(dims.symbols(symbol))
     chosen = _sizes({} if sizes is None else sizes)
     unknown = sorted(chosen.keys() - needed.keys())
     if unknown:
@@ -71,9 +74,7 @@ def memory_of(cache: ProgramCache, signature: Signature, sizes: Mapping[str, int
     if variant is not None:
         executable = variant.executable
         return memory_report(executable.program, cache.backend.name, executable.memory())
-    program = specialize(plan.program, chosen)
-    require_static(program)
-    return memory_report(program)
+    return memory_report(cache.specialized(plan.program, chosen))
 
 
 def _variant_of(variants: list[Variant], sizes: Mapping[str, int]) -> Variant | None:

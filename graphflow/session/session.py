@@ -32,6 +32,7 @@ from graphflow.session.signature import (
     training_value,
 )
 from graphflow.session.step import Runner, make_runner
+from graphflow.session.value_feeds import NO_VALUE_FEEDS
 from graphflow.session.variables import Variables
 
 
@@ -198,7 +199,7 @@ class Session:
                 value = to_array(value, tensor)
             feeds.append(value)
             shapes.append(value.shape)
-        sizes = tuple(shapes)
+        sizes = tuple(shapes) if plan.valued is NO_VALUE_FEEDS else plan.key(feeds)
         variant = plan.variants.get(sizes) or self._cache.variant(plan, sizes)
         return variant.run(feeds, call.to_host if to_numpy else call.to_device)
 
@@ -335,7 +336,7 @@ class Session:
         call = self._prepare(fetches, feed_dict)
         plan = call.plan or self._plan(call, feed_dict)
         arrays = [to_array((feed_dict or {})[key], tensor) for key, _, tensor in call.slots]
-        variant = self._cache.variant(plan, tuple(array.shape for array in arrays))
+        variant = self._cache.variant(plan, plan.key(arrays))
         return profile_program(variant.executable.program, self.backend, self.variables, arrays, repeats)
 
     def _signature(self, fetches: Any, feeds: Sequence[Any] | None, training: bool | None) -> Signature:

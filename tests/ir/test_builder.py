@@ -174,7 +174,7 @@ def test_as_array() -> None:
     assert as_array([1.5], as_dtype("bfloat16")).dtype == as_dtype("bfloat16").numpy
     for value, dtype in (
         ([[1], [1, 2]], None),
-        (["a"], None),
+        ([b"a"], None),
         (object(), None),
         ([300], "uint8"),
         ([2**40], None),
