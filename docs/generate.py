@@ -9,7 +9,9 @@ from itertools import groupby
 from pathlib import Path
 
 from graphflow.ir.dtypes import DTYPES, promote
-from graphflow.ops.matrix import Matrix, table_column
+from graphflow.ir.opdef import OpDef
+from graphflow.ops.matrix import Column, Matrix, table_column
+from graphflow.ops.onnx_vocabulary import NOT_YET, NOTES, SPELLINGS
 from graphflow.optimizer.passes.canonicalize import Canonicalize
 from graphflow.optimizer.passes.fold_constants import folding
 from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, parse_pipeline
@@ -17,6 +19,7 @@ from graphflow.optimizer.rule import EVIDENCE, SAFETY, Rule, select
 from graphflow.optimizer.rules import RULES
 from graphflow.runtime.jax import lower
 from graphflow.runtime.jax.lowering import NO_LOWERING
+from graphflow.vectorize.rule import rule_of
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -25,7 +28,23 @@ NOTE = "<!-- Written by docs/generate.py; the tests check that it is up to date.
 
 def matrix() -> Matrix:
     """The operators against the tables of all targets."""
-    return Matrix([table_column("jax", lower.LOWERINGS, NO_LOWERING, decomposes=True)])
+    return Matrix(
+        [
+            table_column("jax", lower.LOWERINGS, NO_LOWERING, decomposes=True),
+            Column("vmap", _batching, {"assign": "it changes a variable"}),
+        ]
+    )
+
+
+def _batching(op: OpDef) -> str:
+    """How gf.vmap treats an operator: see docs/vectorization.md."""
+    if op.arity == 0:
+        return "shared"
+    if rule_of(op) is not None:
+        return "rule"
+    if op.decompose is not None:
+        return "expanded"
+    return "" if "effect" in op.traits else "loop"
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -81,7 +100,8 @@ def _first_level(rule: Rule) -> str:
 PROMOTION_INTRODUCTION = """\
 The dtype in which two tensors meet, from `gf.promote`. It is the smallest that holds both, as NumPy 2 has
 it; bfloat16, which NumPy lacks, meets float16 in float32. Python scalars are not in the table: they take
-the dtype of the tensor they meet where their kind is no higher (see [graphs](graphs.md#dtypes))."""
+the dtype of the tensor they meet where their kind is no higher (see [graphs](graphs.md#dtypes)). Neither
+are the dtypes that are [only stored](dtypes.md), such as float8, int4 and string: each meets but itself."""
 
 SHORT = {"bool": "bool", "uint": "u", "int": "i", "float": "f", "complex": "c"}
 
@@ -104,9 +124,31 @@ def _short(name: str, kind: str, size: int) -> str:
     return f"{SHORT[kind]}{8 * size}"
 
 
+# The ONNX vocabulary
+
+ONNX_INTRODUCTION = """\
+How each of the {count} operators of ONNX's default domain (opset 28) is said in GraphFlow. In the
+spellings x, y, a, b and xs are tensors; other names stand for the ONNX attribute or input of that meaning."""
+
+
+def onnx_page() -> str:
+    """The table of ONNX operators, and those that cannot be said."""
+    lines = ["# The ONNX vocabulary", "", NOTE, ""]
+    lines += [ONNX_INTRODUCTION.format(count=len(SPELLINGS) + len(NOT_YET)), ""]
+    rows = [[f"`{name}`", f"`{said}`", NOTES.get(name, "")] for name, said in SPELLINGS.items()]
+    lines += _table(["operator", "GraphFlow", "note"], rows)
+    lines += ["", "## Not yet", "", *_table(["operator", "why"], [[f"`{n}`", w] for n, w in NOT_YET.items()])]
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[str, str]:
     """The text of every generated page, by its name in this folder."""
-    return {"operators.md": matrix().markdown(), "rules.md": rules_page(), "promotion.md": promotion_page()}
+    return {
+        "operators.md": matrix().markdown(),
+        "rules.md": rules_page(),
+        "promotion.md": promotion_page(),
+        "onnx-vocabulary.md": onnx_page(),
+    }
 
 
 def main() -> None:
