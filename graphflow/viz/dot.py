@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphflow.errors import BackendError
 from graphflow.viz import colors
-from graphflow.viz.picture import BUDGET, Box, Picture, picture
+from graphflow.viz.picture import BUDGET, Box, Inset, Picture, picture
 
 if TYPE_CHECKING:
     import graphviz
 
 # nslimit and mclimit bound the work of placing and ordering, which is where `dot` loses itself.
 _GRAPH = {"rankdir": "TB", "nslimit": "1", "mclimit": "0.2", "nodesep": "0.28", "ranksep": "0.42"}
+_CLUSTER = {
+    "style": "dashed,rounded,filled",
+    "color": colors.CONTROL.line,
+    "fillcolor": "#fafafa",
+    "fontname": colors.FONT,
+    "fontsize": "10",
+    "fontcolor": colors.TEXT,
+    "labeljust": "l",
+    "margin": "10",
+}
+_TO_BODY = {"style": "dotted", "arrowhead": "none", "color": colors.CONTROL.line, "penwidth": "1.3"}
 _SHAPES = {
     "node": "box",
     "input": "box",
@@ -90,14 +101,40 @@ def dot_of(drawing: Picture) -> graphviz.Digraph:
             "penwidth": "0.9",
         },
     )
+    _add(result, drawing, "b")
+    _add_bodies(result, drawing.insets)
+    return result
+
+
+def _add(graph: graphviz.Digraph, drawing: Picture, prefix: str) -> None:
+    """The boxes and edges of a picture; the names of its boxes begin with `prefix`."""
     for index, box in enumerate(drawing.boxes):
-        result.node(f"b{index}", **_node_attributes(box))
+        graph.node(f"{prefix}{index}", **_node_attributes(box))
     for edge in drawing.edges:
         attributes = {"label": f"<&nbsp;{_escape(edge.label)}&nbsp;>"} if edge.label else {}
         if edge.to_stub:
             attributes.update(style="dashed", arrowsize="0.4", weight="4", penwidth="0.7")
-        result.edge(f"b{edge.source}", f"b{edge.target}", **attributes)
-    return result
+        graph.edge(f"{prefix}{edge.source}", f"{prefix}{edge.target}", **attributes)
+
+
+def _add_bodies(whole: graphviz.Digraph, insets: Sequence[Inset]) -> None:
+    """A cluster for each body, in that of the body whose node has it, and a dotted line from the node."""
+    import graphviz
+
+    clusters = []
+    for number, inset in enumerate(insets):
+        attributes = {**_CLUSTER, "label": f"<<B>{_escape(inset.picture.title)}</B>>"}
+        clusters.append(graphviz.Digraph(f"cluster_{number}", graph_attr=attributes))
+        _add(clusters[-1], inset.picture, f"i{number}b")
+    for number in reversed(range(len(insets))):
+        inset = insets[number]
+        outer = whole if inset.host < 0 else clusters[inset.host]
+        outer.subgraph(clusters[number])
+        node = f"b{inset.box}" if inset.host < 0 else f"i{inset.host}b{inset.box}"
+        top = min(range(len(inset.picture.boxes)), key=lambda index: inset.picture.boxes[index].row)
+        outer.edge(node, f"i{number}b{top}", lhead=f"cluster_{number}", **_TO_BODY)
+    if insets:
+        whole.graph_attr["compound"] = "true"
 
 
 def _node_attributes(box: Box) -> dict[str, str]:

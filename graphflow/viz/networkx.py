@@ -15,7 +15,8 @@ def to_networkx(source: Any) -> networkx.MultiDiGraph:
     """A graph as a networkx.MultiDiGraph with one node a node, under its name, and one edge a use.
 
     Nodes have the attributes op, name, family, type (of the outputs, as text), scope and origin;
-    edges tensor (its name), type and input (its position among the reader's inputs).
+    edges tensor (its name), type and input (its position among the reader's inputs). The bodies of loops and
+    branches are left out; one of them, `node.attrs.body`, is a Graph that can be given by itself.
 
     Arguments:
         source: a Graph, Program or Model, or tensors and Updates in any nest.

@@ -5,21 +5,27 @@ Both Graphviz and the layout of this package draw from it, so they show the same
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphflow.ir.body import nested_nodes
+from graphflow.ir.dims import Dim
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.viz import colors
+from graphflow.viz.bodies import Part, parts_of
 from graphflow.viz.collapse import Group, collapse, folded_constants
 from graphflow.viz.colors import Paint
 from graphflow.viz.ranks import edges_to_cut, rank
-from graphflow.viz.select import select
+from graphflow.viz.select import Selection, of_part, select
 
 BUDGET = 150
 _LONGEST_LINE = 40
+_FEWEST = 6  # boxes that have to be left for a body, unless it has fewer nodes
+_MOST_BODIES = 4  # that a box names
+_UNTOLD = frozenset({"branches", "carries", "sequences"})
 _PER_AXIS = frozenset({"strides", "padding", "dilation", "window"})
 
 
@@ -62,6 +68,7 @@ class Picture:
 
     Attributes:
         cuts: pairs of boxes whose edge is drawn as two stubs.
+        insets: the bodies of nodes, those that hold others first.
     """
 
     title: str
@@ -69,16 +76,37 @@ class Picture:
     boxes: list[Box]
     edges: list[Edge]
     cuts: list[tuple[int, int]]
+    insets: list[Inset] = field(default_factory=list)
 
     @property
     def visible(self) -> int:
-        """The number of boxes that stand for nodes."""
-        return sum(box.kind != "stub" for box in self.boxes)
+        """The number of boxes that stand for nodes, those of bodies included."""
+        return sum(box.kind != "stub" for box in self.all_boxes())
+
+    def all_boxes(self) -> list[Box]:
+        """The boxes, then those of bodies."""
+        return [*self.boxes, *(box for inset in self.insets for box in inset.picture.boxes)]
 
     def legend(self) -> list[Paint]:
         """The colours in use, in the order of their first box, scopes left out."""
-        used = {box.paint.label: box.paint for box in self.boxes if box.kind not in ("stub", "scope", "part")}
-        return list(used.values())
+        painted = [box for box in self.all_boxes() if box.kind not in ("stub", "scope", "part")]
+        return list({box.paint.label: box.paint for box in painted}.values())
+
+
+@dataclass(slots=True)
+class Inset:
+    """The picture of a node's body.
+
+    Attributes:
+        host: the inset in which the node's box is, by position, or -1 for the whole picture.
+        box: the node's box there.
+        owner: the node's name.
+    """
+
+    host: int
+    box: int
+    owner: str
+    picture: Picture
 
 
 def picture(
@@ -95,11 +123,24 @@ def picture(
         note: a remark after the counts.
     """
     selection = select(source)
+    marked = {_name_of(one) for one in highlighted(highlight)}
+    result = _drawn(selection, budget, marked)
+    result.insets = _insets(result, budget - len(result.boxes), marked)
+    _add_stubs(result)
+    for inset in result.insets:
+        _add_stubs(inset.picture)
+    result.title = clean(title or selection.name, 80)
+    inside = len(list(nested_nodes(selection.nodes))) - len(selection.nodes)
+    result.caption = _caption(selection.nodes, inside, result.visible, note)
+    return result
+
+
+def _drawn(selection: Selection, budget: int, marked: set[str]) -> Picture:
+    """The picture of a selection, without stubs and bodies."""
     folded = folded_constants(selection.nodes, selection.badges)
     drawn = [node for node in selection.nodes if node not in folded]
     groups = collapse(drawn, budget) if drawn else []
-    marked = {_name_of(one) for one in highlighted(highlight)}
-    boxes = [_box(group, selection.badges, marked) for group in groups]
+    boxes = [_box(group, selection, marked) for group in groups]
     edges = _edges(groups)
     rows, backward = rank(len(boxes), list(edges))
     for box, row in zip(boxes, rows):
@@ -110,15 +151,30 @@ def picture(
         for (start, end), tensors in edges.items()
         if (start, end) not in cut
     ]
-    result = Picture(
-        clean(title or selection.name, 80),
-        _caption(selection.nodes, len(boxes), note),
-        boxes,
-        arrows,
-        sorted(cut),
-    )
-    _add_stubs(result)
-    return result
+    return Picture("", "", boxes, arrows, sorted(cut))
+
+
+def _insets(whole: Picture, budget: int, marked: set[str]) -> list[Inset]:
+    """The bodies of the nodes that have boxes, then theirs, as far as the budget goes; equal ones once."""
+    insets: list[Inset] = []
+    seen: set[tuple] = set()
+    pending = deque([(-1, whole)])
+    while pending:
+        host, drawing = pending.popleft()
+        for index, box in enumerate(drawing.boxes):
+            for part in parts_of(box.nodes[0]) if len(box.nodes) == 1 else ():
+                key = part.body.attribute_key()
+                if key in seen or budget < min(_FEWEST, part.size):
+                    continue
+                seen.add(key)
+                inner = _drawn(of_part(part), budget, marked)
+                if not inner.boxes:
+                    continue
+                budget -= len(inner.boxes)
+                inner.title = clean(part.title)
+                insets.append(Inset(host, index, box.nodes[0].name, inner))
+                pending.append((len(insets) - 1, inner))
+    return insets
 
 
 def clean(text: str, limit: int = _LONGEST_LINE) -> str:
@@ -200,9 +256,11 @@ def _short_name(box: Box) -> str:
 # Text
 
 
-def _box(group: Group, badges: dict[Tensor, list[str]], marked: set[str]) -> Box:
+def _box(group: Group, selection: Selection, marked: set[str]) -> Box:
+    badges = selection.badges
     if group.kind == "node":
-        box = _node_box(group.nodes[0])
+        box = _node_box(group.nodes[0], selection.scope)
+        box.lines += filter(None, [selection.roles.get(group.nodes[0], "")])
     else:
         box = _group_box(group)
     box.nodes = group.nodes
@@ -213,8 +271,9 @@ def _box(group: Group, badges: dict[Tensor, list[str]], marked: set[str]) -> Box
     return box
 
 
-def _node_box(node: Node) -> Box:
-    name = tail(node.name, 32)
+def _node_box(node: Node, scope: str) -> Box:
+    shown = node.name.removeprefix(scope)
+    name = tail(shown, 32)
     paint = colors.paint_of(node)
     types = [clean(str(tensor.type)) for tensor in node.outputs]
     tooltip = clean(
@@ -225,9 +284,16 @@ def _node_box(node: Node) -> Box:
         return Box(kind, name, types, paint, tooltip)
     if node.op.name == "assign":
         return Box("node", "assign", [tail(node.inputs[0].node.name)], paint, tooltip)
-    lines = [] if node.name == node.op.name else [name]
+    lines = [] if shown == node.op.name else [name]
     details = _attributes(node)
-    return Box("node", _operation(node), [*lines, *([details] if details else [])], paint, tooltip)
+    bodies = [_body_line(part) for part in parts_of(node)]
+    if len(bodies) > _MOST_BODIES:
+        bodies[_MOST_BODIES - 1 :] = [f"{len(bodies) - _MOST_BODIES + 1} more bodies"]
+    return Box("node", _operation(node), [*lines, *([details] if details else []), *bodies], paint, tooltip)
+
+
+def _body_line(part: Part) -> str:
+    return clean(f"{part.title}, {_count(part.size, 'node')}")
 
 
 def _operation(node: Node) -> str:
@@ -250,9 +316,8 @@ def _attributes(node: Node) -> str:
     shown = ""
     for name, value in node.attrs.items():
         value = _compact(value) if name in _PER_AXIS else value
-        if not isinstance(value, (bool, int, float, str, tuple)) or repr(value) == repr(
-            node.op.attributes[name]
-        ):
+        told = isinstance(value, (bool, int, float, str, tuple, Dim)) and name not in _UNTOLD
+        if not told or repr(value) == repr(node.op.attributes[name]):
             continue
         text = f"{name}={value}"
         if len(shown) + len(text) + 2 > _LONGEST_LINE:
@@ -306,9 +371,9 @@ def _edge_label(tensors: Sequence[Tensor]) -> str:
     return f"{len(tensors)} × {clean(types[0])}" if len(types) == 1 else f"{len(tensors)} tensors"
 
 
-def _caption(nodes: Sequence[Node], boxes: int, note: str) -> str:
+def _caption(nodes: Sequence[Node], inside: int, boxes: int, note: str) -> str:
     variables = [node for node in nodes if node.op.name == "variable"]
-    parts = [_count(len(nodes), "node")]
+    parts = [_count(len(nodes), "node") + (f" and {inside:,} in bodies" if inside else "")]
     if variables:
         size = sum(_bytes_of(node.output) for node in variables)
         parts.append(f"{_count(len(variables), 'variable')} with {show_bytes(size)}")

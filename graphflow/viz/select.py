@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from graphflow.errors import AttributeValueError, GraphError
@@ -12,6 +13,7 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ir.traversal import topological_order
 from graphflow.ops.declare import Update
 from graphflow.optimizer.program import Program
+from graphflow.viz.bodies import Part
 
 
 @dataclass(slots=True)
@@ -22,11 +24,15 @@ class Selection:
         name: of the graph.
         nodes: each after everything it reads.
         badges: for tensors that are returned, in what role.
+        roles: what parameters of a body are.
+        scope: with which the names begin that are shown without it.
     """
 
     name: str
     nodes: list[Node]
     badges: dict[Tensor, list[str]] = field(default_factory=dict)
+    roles: dict[Node, str] = field(default_factory=dict)
+    scope: str = ""
 
 
 def select(source: Any) -> Selection:
@@ -64,6 +70,32 @@ def _of_graph(graph: Graph) -> Selection:
     for index, tensor in enumerate(graph.outputs):
         selection.badges.setdefault(tensor, []).append(f"output {index}")
     return selection
+
+
+def of_part(part: Part) -> Selection:
+    """The nodes of a node's body, with what its parameters and results are."""
+    body = part.body
+    selection = Selection(body.name, topological_order(body.outputs))
+    scopes = [node.scope for node in selection.nodes if node.op.name not in ("placeholder", "constant")]
+    selection.scope = _common_scope(scopes)
+    selection.roles = {
+        tensor.node: role
+        for tensor, role in zip(body.parameters, part.parameters)
+        if role and tensor.node.name.replace("_", " ") not in (role, role.rpartition(" ")[0])
+    }
+    for tensor, role in zip(body.outputs, part.results):
+        selection.badges.setdefault(tensor, []).append(role)
+    return selection
+
+
+def _common_scope(scopes: Iterable[str]) -> str:
+    """The outer scopes that all of some scopes have, with a slash at the end; "" if there are none."""
+    common: list[str] | None = None
+    for scope in scopes:
+        parts = scope.split("/") if scope else []
+        pairs = zip(parts if common is None else common, parts)
+        common = [left for left, right in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    return "".join(f"{part}/" for part in common or ())
 
 
 def _of_fetches(fetches: list[Tensor | Update]) -> Selection:

@@ -8,11 +8,13 @@ from xml.sax.saxutils import escape
 
 from graphflow.viz import colors
 from graphflow.viz.layout import ROW_GAP, Layout, lay_out
-from graphflow.viz.picture import Box, Edge, Picture
+from graphflow.viz.picture import Box, Edge, Inset, Picture, tail
 
 Point = tuple[float, float]
 
 _MARGIN = 24.0
+_PADDING = 14.0
+_PANELS_WIDTH = 760.0
 _TITLE, _LINE, _LABEL = 12.0, 9.0, 8.5
 _NARROW, _WIDE = frozenset("iljtfrI.,:;'|!()[]/ "), frozenset("mwMW@%—…")
 
@@ -25,18 +27,13 @@ def to_svg(drawing: Picture) -> str:
     >>> to_svg(picture(gf.exp(gf.constant(1.0))))[:5]
     '<?xml'
     """
-    sizes = [box_size(box) for box in drawing.boxes]
-    pairs = [(edge.source, edge.target) for edge in drawing.edges]
-    layout = lay_out(sizes, [box.row for box in drawing.boxes], pairs)
+    body, wide, high = _content(drawing)
     heading, top = _heading(drawing)
-    width = max(layout.width, _heading_width(drawing)) + 2 * _MARGIN
-    height = layout.height + top + _MARGIN
-    left = (width - layout.width) / 2
-    body = [
-        *_arrows(drawing.edges, layout),
-        *(_box(box, place, size) for box, place, size in zip(drawing.boxes, layout.places, sizes)),
-        *_labels(drawing, layout, sizes),
-    ]
+    inner = max(wide, _heading_width(drawing))
+    panels, panels_width, panels_height = _panels(drawing.insets, max(inner, _PANELS_WIDTH))
+    width = max(inner, panels_width) + 2 * _MARGIN
+    height = high + top + _MARGIN + panels_height
+    left = (width - wide) / 2
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
@@ -50,10 +47,50 @@ def to_svg(drawing: Picture) -> str:
             f'<g transform="translate({left:.1f},{top:.1f})">',
             *body,
             "</g>",
+            *_moved(panels, _MARGIN, top + high + _MARGIN),
             "</svg>",
             "",
         ]
     )
+
+
+def _content(drawing: Picture) -> tuple[list[str], float, float]:
+    """The boxes and arrows of a picture, and the width and height they take."""
+    sizes = [box_size(box) for box in drawing.boxes]
+    pairs = [(edge.source, edge.target) for edge in drawing.edges]
+    layout = lay_out(sizes, [box.row for box in drawing.boxes], pairs)
+    drawn = [
+        *_arrows(drawing.edges, layout),
+        *(_box(box, place, size) for box, place, size in zip(drawing.boxes, layout.places, sizes)),
+        *_labels(drawing, layout, sizes),
+    ]
+    return drawn, layout.width, layout.height
+
+
+def _moved(parts: Sequence[str], x: float, y: float) -> list[str]:
+    return [f'<g transform="translate({x:.1f},{y:.1f})">', *parts, "</g>"] if parts else []
+
+
+def _panels(insets: Sequence[Inset], limit: float) -> tuple[list[str], float, float]:
+    """A frame for each body with its node's name, in rows no wider than `limit` unless one is alone."""
+    parts: list[str] = []
+    x = y = row_height = total = 0.0
+    for inset in insets:
+        content, wide, high = _content(inset.picture)
+        title = f"{tail(inset.owner)} · {inset.picture.title}"
+        title_width = text_width(title, 11, bold=True)
+        width, height = max(wide, title_width) + 2 * _PADDING, high + 2 * _PADDING + 18
+        if x and x + width > limit:
+            x, y, row_height = 0.0, y + row_height + _PADDING, 0.0
+        frame = (
+            f'<rect width="{width:.1f}" height="{height:.1f}" rx="8" fill="#fafafa" '
+            f'stroke="{colors.CONTROL.line}" stroke-dasharray="6,4"/>'
+        )
+        heading = _text((_PADDING + title_width / 2, 20), title, 11, extra=_BOLD)
+        parts += _moved([frame, heading, *_moved(content, (width - wide) / 2, _PADDING + 18)], x, y)
+        row_height, total = max(row_height, height), max(total, x + width)
+        x += width + _PADDING
+    return parts, total, y + row_height + _MARGIN if insets else 0.0
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from graphflow.errors import MemoryPlanError
+from graphflow.ir.body import Body, bodies_of
 from graphflow.ir.node import Node, Tensor
+from graphflow.optimizer.memory.lifetimes import live_bytes
 
 # Views after which the elements still lie in row-major order, so that an elementwise operator may
 # write its result over them. A transposed or sliced view also shares memory, but in another order.
@@ -26,7 +30,8 @@ class Storage:
         kind: "argument" (fed, variable or key), "constant", "temporary" or "output".
         size: bytes.
         first, last: it is live in [first, last).
-        tensors: the values it holds, in the order in which they are made.
+        tensors: the values it holds, in the order in which they are made; none if it is what the bodies
+            of its maker need while they run.
         maker, last_reader: the node that makes its first value, and the last to read any.
     """
 
@@ -73,6 +78,9 @@ def analyse(order: Sequence[Node], outputs: Sequence[Tensor], in_place: bool = T
     result = Liveness(tuple(order))
     last_use = last_uses(order, outputs)
     for position, node in enumerate(order):
+        scratch = scratch_bytes(node)
+        if scratch:
+            result.storages.append(Storage("temporary", scratch, position, position + 1, [], node, node))
         for tensor in node.outputs:
             shared = _shared_storage(result, node, tensor, position, in_place)
             if shared is None:
@@ -88,6 +96,40 @@ def analyse(order: Sequence[Node], outputs: Sequence[Tensor], in_place: bool = T
                 storage.last_reader = order[reader] if reader < len(order) else None
     _give_to_outputs(result, outputs)
     return result
+
+
+def scratch_bytes(node: Node) -> int:
+    """What the bodies of a node need while it runs, beside its operands and results.
+
+    That is the most of any one body; a loop also holds the carries of the step before.
+    """
+    bodies = list(bodies_of(node))
+    if not bodies:
+        return 0
+    loops = "carries" in node.attrs
+    carried = sum([byte_size(tensor) for tensor in node.outputs[: node.attrs["carries"]]]) if loops else 0
+    return carried + max([_body_peak(body, loops) for body in bodies])
+
+
+def _body_peak(body: Body, with_results: bool) -> int:
+    """The most bytes that are live at once inside a body; remembered, as bodies do not change."""
+    key = (with_results, body.attribute_key())
+    found = _peaks.get(key)
+    if found is None:
+        inner = analyse(body.order(), body.outputs)
+        kinds = ("temporary", "output") if with_results else ("temporary",)
+        counted = [storage for storage in inner.storages if storage.kind in kinds]
+        rows = [(storage.first, storage.last, storage.size) for storage in counted]
+        first, last, size = np.array(rows, np.int64).reshape(-1, 3).T
+        found = int(live_bytes(first, last, size)[1].max(initial=0))
+        if len(_peaks) >= _MOST_PEAKS:
+            _peaks.clear()
+        _peaks[key] = found
+    return found
+
+
+_MOST_PEAKS = 256
+_peaks: dict[tuple, int] = {}
 
 
 def last_uses(order: Sequence[Node], outputs: Sequence[Tensor]) -> dict[Tensor, int]:

@@ -133,6 +133,8 @@ def _naive_bytes(liveness: Liveness, alignment: int) -> int:
     total = 0
     for storage in liveness.storages:
         if storage.kind == "temporary":
+            if not storage.tensors:
+                total += -(-storage.size // alignment) * alignment
             for tensor in storage.tensors:
                 if "view" not in tensor.node.op.traits or tensor is storage.tensors[0]:
                     total += -(-byte_size(tensor) // alignment) * alignment

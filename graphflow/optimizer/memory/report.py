@@ -144,7 +144,7 @@ def memory_report(
 def _live_tensor(storage: Storage) -> LiveTensor:
     reader = storage.last_reader
     return LiveTensor(
-        storage.tensors[0].node.name,
+        storage.tensors[0].node.name if storage.tensors else f"inside {storage.maker.name}",
         storage.size,
         _line(storage.maker.origin),
         _line(reader.origin) if reader else "",
