@@ -17,6 +17,7 @@ from graphflow.ir.traversal import ancestors
 from graphflow.model.prune import prune, refuse_missing_inputs
 from graphflow.session.arguments import checked_backend, checked_level
 from graphflow.session.session import Session
+from graphflow.session.value_feeds import deciding_placeholders
 
 Named: TypeAlias = Mapping[str, Tensor | str] | Sequence[Tensor | str] | Tensor | str
 
@@ -50,7 +51,8 @@ class Model:
         graph: the graph; that of the outputs by default.
         inputs: tensors or names, in order; or a mapping of names of your choice to them. A tensor in
             the middle of the graph becomes an input that cuts off what is above it.
-        outputs: likewise. Without a mapping an output has the name of its node.
+        outputs: likewise. Without a mapping an output has the name of its node. A graph that has
+            outputs of its own, as those of gf.trace, needs neither: its placeholders are the inputs.
         session: whose variables give the weights; by default they are drawn as a session of seed 0
             draws them.
         signatures: further pairs (inputs, outputs) by name; `inputs` and `outputs` are "serve".
@@ -85,6 +87,9 @@ class Model:
         weights: Mapping[str, Any] | None = None,
     ) -> None:
         pairs = _pairs(signatures)
+        if _is_empty(outputs) and not pairs and isinstance(graph, Graph) and graph.outputs:
+            outputs = _own_outputs(graph)
+            inputs = list(graph.placeholders.values()) if _is_empty(inputs) else inputs
         if not _is_empty(outputs):
             if DEFAULT in pairs:
                 raise GraphError(
@@ -207,6 +212,7 @@ class Model:
                 hint=f"it takes {_listed(inputs)}",
             )
         needed = ancestors(signature.outputs.values())
+        needed.update([tensor.node for tensor in deciding_placeholders(self.graph, needed)])
         return {tensor: given[name] for name, tensor in inputs.items() if tensor.node in needed}
 
     def _session(self, backend: str, level: str) -> Session:
@@ -234,6 +240,19 @@ def _pairs(signatures: Any) -> dict[str, tuple[Named, Named]]:
             f"the signatures are {signatures!r:.80}", hint='pass a dict: {"serve": ([x], [y]), ...}'
         )
     return {name: tuple(pair) for name, pair in signatures.items()}
+
+
+def _own_outputs(graph: Graph) -> dict[str, Tensor]:
+    """The outputs that a traced graph has, by names that are each used once."""
+    named: dict[str, Tensor] = {}
+    for tensor in graph.outputs:
+        base = tensor.node.name if len(tensor.node.outputs) == 1 else tensor.name
+        name, number = base, 0
+        while name in named:
+            number += 1
+            name = f"{base}_{number}"
+        named[name] = tensor
+    return named
 
 
 def _is_empty(named: Named) -> bool:

@@ -12,8 +12,9 @@ from graphflow.ir.graph import Graph, describe
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.ir.text import printed_nodes
-from graphflow.ir.traversal import ancestors
+from graphflow.ir.traversal import ancestors, creation_order
 from graphflow.ops import initializers
+from graphflow.session.value_feeds import deciding_placeholders
 
 
 def prune(
@@ -59,7 +60,11 @@ def prune(
 def refuse_missing_inputs(inputs: Collection[Tensor], outputs: Sequence[Tensor]) -> None:
     """Raise unless the outputs need no placeholders but the inputs."""
     needed = ancestors(outputs, stop=inputs.__contains__)
-    missing = sorted([node for node in needed if node.op.name == "placeholder"], key=lambda node: node.id)
+    unfed = {node for node in needed if node.op.name == "placeholder"}
+    for tensor in outputs[:1]:
+        decisive = deciding_placeholders(tensor.graph, needed)
+        unfed.update([placeholder.node for placeholder in decisive if placeholder not in inputs])
+    missing = creation_order(unfed)
     if missing:
         names = ", ".join([repr(node.name) for node in missing])
         raise GraphError(

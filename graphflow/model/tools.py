@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.errors import GraphError
 from graphflow.ir.node import Tensor
 from graphflow.model.model import Model
+from graphflow.model.values import value_check
 from graphflow.optimizer import pipelines
 from graphflow.optimizer.explain import explain
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.memory.plan import MemoryPlan
 from graphflow.optimizer.memory.report import MemoryReport
 from graphflow.optimizer.program import extract
+from graphflow.optimizer.rule import Rule
 from graphflow.session.arguments import checked_level
 from graphflow.session.session import Session
 
@@ -27,19 +29,34 @@ def _require_model(model: Any) -> Model:
     return model
 
 
-def optimize(model: Model, level: str = "O2", pipeline: str = "") -> Model:
+def optimize(
+    model: Model,
+    level: str = "O2",
+    pipeline: str = "",
+    *,
+    rules: Sequence[Rule] = (),
+    steps: int | None = None,
+    check_values: Mapping[Any, Any] | None = None,
+    strict: bool = False,
+) -> Model:
     """A model that computes the same with less work, for running rather than training.
 
     Arguments:
         model: what to optimise; its default signature counts.
         level: how much, "O0" to "O3".
         pipeline: passes in string form, instead of the level's: "eliminate,fold-constants".
+        rules: rules of your own, tried after those of the package where the level admits their class.
+        steps: stop after so many edits; see also `Report.replay`.
+        check_values: inputs for which the value of every replacement is compared with what it replaces. A
+            rule that changes more than its class permits is left out, with a warning that names it.
+        strict: raise where a rule fails, or is found to change values, instead of leaving it out.
 
     Returns:
         a new Model; its `report` tells every edit and what was declined.
 
     Raises:
-        AttributeValueError: for an unknown pass or option.
+        AttributeValueError: for an unknown pass or option, or `steps` that is no count.
+        RewriteError: if `strict`, naming the rule.
 
     >>> import graphflow as gf
     >>> x = gf.placeholder("x", (2,))
@@ -51,8 +68,11 @@ def optimize(model: Model, level: str = "O2", pipeline: str = "") -> Model:
     fetches, feeds = list(outputs.values()), list(inputs.values())
     original = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
     program = extract(fetches, feeds=feeds, training=False, name=model.graph.name)
-    journal = Journal("remarks")
-    program = pipelines.optimize(program, checked_level(level), pipeline, journal)
+    journal = Journal("remarks", steps)
+    observer = None if check_values is None else value_check(model, check_values, program, rules)
+    program = pipelines.optimize(
+        program, checked_level(level), pipeline, journal, strict=strict, rules=rules, observer=observer
+    )
     given: dict[str, Tensor] = dict(zip(inputs, program.feeds))
     made = Model(program, given, dict(zip(outputs, program.outputs)), weights=model.weights)
     made.report = explain(original, program, journal)

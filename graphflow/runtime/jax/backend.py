@@ -17,13 +17,15 @@ import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
 from graphflow.ir.node import Node
+from graphflow.ops.custom import CustomOp
 from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
 from graphflow.runtime.jax.cache import persistent_cache
 from graphflow.runtime.jax.lower import Lowered, lower
-from graphflow.runtime.jax.lowering import LOWERINGS, NO_LOWERING
+from graphflow.runtime.jax.lowering import LOWERINGS, NO_DTYPE, NO_LOWERING
 
+_OUTSIDE = frozenset({"nullary_input", "effect"})
 _WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
 
 
@@ -128,10 +130,16 @@ class JaxBackend:
         return f"{level_pipeline(level)},decompose"
 
     def refusal(self, node: Node) -> str | None:
-        """Why XLA cannot run a node: it has no lowering."""
-        if node.op.name in LOWERINGS or node.op.name in NO_LOWERING:
+        """Why XLA cannot run a node: it has no lowering, or XLA lacks one of its dtypes."""
+        for tensor in (*node.outputs, *node.inputs):
+            if tensor.dtype.name in NO_DTYPE:
+                return NO_DTYPE[tensor.dtype.name]
+        op = node.op
+        if op.name in LOWERINGS or "jax" in op.lowerings or not _OUTSIDE.isdisjoint(op.traits):
             return None
-        return "it has no JAX lowering"
+        if not isinstance(op, CustomOp):
+            return NO_LOWERING.get(op.name, "it has no JAX lowering")
+        return op.refusal("jax")
 
     def put(self, array: np.ndarray) -> jax.Array:
         """A device array with a copy of a host array."""

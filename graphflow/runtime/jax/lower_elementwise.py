@@ -1,11 +1,10 @@
-"""JAX lowerings of arithmetic, real functions, rounding and conversion (the family elementwise)."""
+"""JAX lowerings of arithmetic, real functions and rounding (the family elementwise)."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from graphflow.ir.dtypes import DType
 from graphflow.runtime.jax.lowering import LOWERINGS, Lowering, lowering
 
 # Functions of jax.numpy and lax that agree with the references, special values included.
@@ -23,6 +22,7 @@ LOWERINGS.update(
         "reciprocal": jnp.reciprocal,
         "sign": jnp.sign,
         "copysign": jnp.copysign,
+        "nextafter": jnp.nextafter,
         "exp": jnp.exp,
         "expm1": jnp.expm1,
         "log": jnp.log,
@@ -59,18 +59,42 @@ def _is_integer(x: Array) -> bool:
     return jnp.issubdtype(x.dtype, jnp.integer)
 
 
+def _divide_down(x: Array, y: Array) -> tuple[Array, Array]:
+    """The quotient of floats rounded down, and what it leaves; with NumPy's signs of zeros, unlike JAX's."""
+    dtype = x.dtype
+    wide = jnp.float32 if dtype.itemsize == 2 else dtype
+    x, y = jnp.broadcast_arrays(x.astype(wide), y.astype(wide))
+    left = lax.rem(x, y)
+    above = (left != 0) & ((y < 0) != (left < 0))
+    quotient = jnp.where(above, (x - left) / y - 1, (x - left) / y)
+    left = jnp.where(left == 0, jnp.copysign(0, y), jnp.where(above, left + y, left))
+    down = jnp.floor(quotient)
+    down = jnp.where(quotient - down > 0.5, down + 1, down)  # the quotient was rounded below a whole number
+    down = jnp.where(quotient == 0, jnp.copysign(0, x / y), down)
+    return jnp.where(y == 0, x / y, down).astype(dtype), left.astype(dtype)
+
+
 @lowering("floor_divide")
 def _floor_divide(x: Array, y: Array) -> Array:
     if not _is_integer(x):
-        return jnp.floor_divide(x, y)
+        return _divide_down(x, y)[0]
     return jnp.where(y == 0, jnp.zeros((), x.dtype), jnp.floor_divide(x, jnp.where(y == 0, 1, y)))
 
 
 @lowering("remainder")
 def _remainder(x: Array, y: Array) -> Array:
     if not _is_integer(x):
-        return jnp.remainder(x, y)
+        return _divide_down(x, y)[1]
     return jnp.where(y == 0, jnp.zeros((), x.dtype), jnp.remainder(x, jnp.where(y == 0, 1, y)))
+
+
+@lowering("fmod")
+def _fmod(x: Array, y: Array) -> Array:
+    if not _is_integer(x):
+        return lax.rem(*jnp.broadcast_arrays(x, y))
+    return jnp.where(
+        y == 0, jnp.zeros((), x.dtype), lax.rem(*jnp.broadcast_arrays(x, jnp.where(y == 0, 1, y)))
+    )
 
 
 @lowering("pow")
@@ -103,12 +127,3 @@ for _name, _function in (("ceil", jnp.ceil), ("floor", jnp.floor), ("round", jnp
 @lowering("identity")
 def _identity(x: Array) -> Array:
     return x
-
-
-@lowering("astype")
-def _astype(x: Array, dtype: DType) -> Array:
-    if dtype.kind == "bool":
-        return x != 0
-    if jnp.issubdtype(x.dtype, jnp.complexfloating) and dtype.kind != "complex":
-        x = x.real
-    return lax.convert_element_type(x, dtype.numpy)

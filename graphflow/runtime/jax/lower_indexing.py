@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -127,6 +128,49 @@ def _scatter_nd_add(x: Any, indices: Any, updates: Any) -> Any:
     if 0 in x.shape[:depth]:
         return x
     return x.at[_vectors(indices, x.shape)].add(updates, mode=_IN_BOUNDS)
+
+
+@lowering("scatter_nd")
+def _scatter_nd(x: Any, indices: Any, updates: Any, reduction: str) -> Any:
+    depth = indices.shape[-1]
+    if not depth:
+        whole = jnp.zeros((*indices.shape[:-1], 1), jnp.int32)
+        return _scatter_nd(x[None], whole, updates, reduction)[0]
+    if 0 in x.shape[:depth]:
+        return x
+    where = _vectors(indices, x.shape)
+    if reduction == "none":
+        return lax.platform_dependent(x, updates, *where, cpu=_replaced, default=_replaced_by_last)
+    written = x.at[where]
+    combine = {"mul": written.multiply, "min": written.min, "max": written.max}[reduction]
+    return combine(updates, mode=_IN_BOUNDS)
+
+
+def _replaced(x: Any, updates: Any, *where: Any) -> Any:
+    """Where the updates are written one after the other, as they are on the CPU, the last one stays."""
+    return x.at[where].set(updates, mode=_IN_BOUNDS)
+
+
+def _replaced_by_last(x: Any, updates: Any, *where: Any) -> Any:
+    """Where the order is left open: only the last update at each position is written."""
+    ordinals = lax.iota(jnp.int32, math.prod(where[0].shape)).reshape(where[0].shape)
+    last = jnp.full(x.shape[: len(where)], -1, jnp.int32).at[where].max(ordinals, mode=_IN_BOUNDS)
+    stays = last.at[where].get(mode=_IN_BOUNDS) == ordinals
+    first = jnp.where(stays, where[0], x.shape[0])
+    return x.at[(first, *where[1:])].set(updates, mode="drop", unique_indices=True)
+
+
+@lowering("reverse_sequence")
+def _reverse_sequence(x: Any, lengths: Any, time_axis: int, batch_axis: int) -> Any:
+    size = x.shape[time_axis]
+    if jnp.issubdtype(lengths.dtype, jnp.unsignedinteger):
+        lengths = lax.min(lengths.astype(jnp.uint64), jnp.uint64(size))
+    ends = jnp.clip(lengths.astype(jnp.int64), 0, size).astype(jnp.int32)[:, None]
+    places = lax.iota(jnp.int32, size)
+    order = jnp.where(places < ends, ends - 1 - places, places)
+    wide = [size if place in (time_axis, batch_axis) else 1 for place, size in enumerate(x.shape)]
+    order = (order if batch_axis < time_axis else order.T).reshape(wide)
+    return jnp.take_along_axis(x, order, time_axis, mode=_IN_BOUNDS)
 
 
 @lowering("one_hot")

@@ -47,8 +47,8 @@ LOWERINGS.update(
     {
         "max": jnp.max,
         "min": jnp.min,
-        "all": jnp.all,
-        "any": jnp.any,
+        "all": lambda x, **attrs: jnp.all(x != 0, **attrs),  # of a complex x, JAX sees the real part alone
+        "any": lambda x, **attrs: jnp.any(x != 0, **attrs),
         "argmax": jnp.argmax,
         "argmin": jnp.argmin,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -97,3 +98,21 @@ def _unique_all(x: Any, size: int, fill_value: Any) -> Any:
     indices = jnp.where(used, order[jnp.minimum(starts[:-1], count - 1)], 0).astype(jnp.int64)
     values = jnp.where(used, flat[indices], fill)
     return values, indices, inverse.reshape(x.shape), jnp.diff(starts)
+
+
+@lowering("slice_ranks")
+def _slice_ranks(x: Any, axis: int) -> Any:
+    columns = jnp.moveaxis(x, axis, -1)
+    columns = columns.reshape(-1 if x.size else math.prod(columns.shape[:-1]), x.shape[axis])
+    if 0 in columns.shape:
+        return jnp.zeros(x.shape[axis], jnp.int64)
+    places = lax.iota(jnp.int32, x.shape[axis])
+
+    def refined(ranks: Any, column: Any) -> Any:
+        """Slices that were equal so far, told apart by one more element."""
+        groups, values, order = lax.sort((ranks, column, places), num_keys=2)
+        differs = (groups[1:] != groups[:-1]) | (values[1:] != values[:-1])
+        dense = jnp.cumsum(jnp.concatenate([jnp.zeros(1, bool), differs]), dtype=jnp.int32)
+        return jnp.zeros_like(ranks).at[order].set(dense, unique_indices=True), None
+
+    return lax.scan(refined, jnp.zeros_like(places), columns)[0].astype(jnp.int64)

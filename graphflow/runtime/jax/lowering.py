@@ -20,7 +20,20 @@ NO_LOWERING = {
     "session_key": "it is an argument of the compiled function",
     "training_flag": "it is a constant by the time a program is compiled",
     "assign": "a program carries updates as outputs",
+    "string_concat": "XLA has no strings",
+    "string_split": "XLA has no strings",
+    "string_normalizer": "XLA has no strings",
+    "regex_full_match": "XLA has no strings",
+    "tf_idf_vectorizer": "it looks n-grams up in a dictionary",
 }
+
+
+NO_DTYPE = {
+    "string": "XLA has no strings",
+    "float6_e2m3fn": "XLA has no float6_e2m3fn",
+    "float6_e3m2fn": "XLA has no float6_e3m2fn",
+}
+"""Dtypes that no program may have, each with the reason."""
 
 
 def lowering(name: str) -> Callable[[Lowering], Lowering]:
