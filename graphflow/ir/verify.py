@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from graphflow.errors import GraphError, GraphFlowError, VerifyError
-from graphflow.ir import dims
+from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.body import bodies_of
 from graphflow.ir.dims import Size
@@ -32,6 +32,7 @@ def verify(graph: Graph) -> None:
 
     Raises:
         VerifyError: naming the node and what is wrong with it.
+        GraphError: for what is no graph.
 
     >>> import graphflow as gf
     >>> with gf.Graph() as g:
@@ -44,6 +45,12 @@ def verify(graph: Graph) -> None:
     ...     print(error.message)
     node 'x' (placeholder) has 1 inputs, but the operator takes 0
     """
+    if not hasattr(graph, "constraints") or isinstance(graph, type):
+        raise GraphError(
+            f"verify takes a graph, not {graph!r:.80}",
+            hint="pass a gf.Graph, such as tensor.graph or gf.default_graph()",
+            origin=provenance.capture(),
+        )
     equal = assumed_equal(graph)
     pending = [graph]
     while pending:

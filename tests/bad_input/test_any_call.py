@@ -21,7 +21,10 @@ SHAPES = [
     (), (1,), (3,), (0,), (2, 3), (4, 4), (0, 3), ("n",), ("n", 3), (2, "n"), ("n", "m"), ("n", "n"),
     (2, 3, 4), (1, 3, 5, 5), ("n", 3, 8, 8), (2, 3, 4, 5, 6),
 ]  # fmt: skip
-DTYPES = ["float32", "int32", "bool", "float64", "complex64", "uint8", "int64", "bfloat16", "uint32"]
+DTYPES = [
+    "float32", "int32", "bool", "float64", "complex64", "uint8", "int64", "bfloat16", "uint32",
+    "float8_e4m3fn", "int4", "string",
+]  # fmt: skip
 
 
 class Odd:
@@ -105,6 +108,9 @@ def test_every_operator(family: str, caller: Caller) -> None:
 TENSOR_LIKE = {
     "x", "y", "a", "b", "logits", "labels", "predictions", "targets", "query", "key", "value", "condition",
     "indices", "ys", "xs", "loss", "probabilities", "tensors", "scale", "offset", "mean", "variance",
+    "log_probabilities", "gate", "slope", "cache", "update", "updates", "write_indices", "anchor",
+    "positive", "negative", "lengths", "input_lengths", "label_lengths", "log_rates", "values",
+    "class_weights",
 }  # fmt: skip
 
 
@@ -115,6 +121,9 @@ def functions() -> dict[str, Callable[..., Any]]:
         "nn": (gf.nn, gf.nn.__all__),
         "metrics": (gf.nn.metrics, list(vars(gf.nn.metrics))),
         "random": (gf.random, gf.random.__all__),
+        "linalg": (gf.linalg, gf.linalg.__all__),
+        "fft": (gf.fft, gf.fft.__all__),
+        "signal": (gf.signal, gf.signal.__all__),
         "layers": (gf.layers, gf.layers.__all__),
         "initializers": (gf.initializers, list(gf.initializers._SAMPLERS)),
     }
