@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphflow import errors
 from graphflow.autodiff.check import check_gradients
 from graphflow.autodiff.custom import custom_gradient, straight_through
+from graphflow.autodiff.function import function, recompute
 from graphflow.autodiff.products import hessian, hessian_vector_product, jvp, vjp
 from graphflow.autodiff.reverse import gradients
 from graphflow.errors import (
@@ -40,14 +41,27 @@ from graphflow.ir.dtypes import (
     bfloat16,
     complex64,
     complex128,
+    float4_e2m1fn,
+    float6_e2m3fn,
+    float6_e3m2fn,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float8_e8m0fnu,
     float16,
     float32,
     float64,
+    int2,
+    int4,
     int8,
     int16,
     int32,
     int64,
     promote,
+    string,
+    uint2,
+    uint4,
     uint8,
     uint16,
     uint32,
@@ -61,9 +75,15 @@ from graphflow.ir.parse import parse_graph
 from graphflow.ir.text import print_graph
 from graphflow.ir.types import TensorType
 from graphflow.ir.verify import verify
-from graphflow.ops import initializers, overloads
+from graphflow.ops import fourier as fft
+from graphflow.ops import initializers, overloads, strings
+from graphflow.ops import linear_algebra as linalg
 from graphflow.ops import sampling as random
-from graphflow.ops.arrange import concat, repeat, roll, split, tile
+from graphflow.ops import spectral as signal
+from graphflow.ops.arrange import roll, split, tile
+from graphflow.ops.bits import bitcast
+from graphflow.ops.branching import cond, switch_case
+from graphflow.ops.casting import astype
 from graphflow.ops.comparison import (
     bitwise_and,
     bitwise_invert,
@@ -83,9 +103,15 @@ from graphflow.ops.comparison import (
     not_equal,
     where,
 )
+from graphflow.ops.complex import angle, conj, imag, real
+from graphflow.ops.complex import complex_ as complex
 from graphflow.ops.creation import (
     arange,
+    asarray,
+    empty,
+    empty_like,
     eye,
+    from_dlpack,
     full,
     full_like,
     linspace,
@@ -96,14 +122,17 @@ from graphflow.ops.creation import (
     zeros,
     zeros_like,
 )
+from graphflow.ops.custom import op
 from graphflow.ops.declare import Update, assign, constant, group, placeholder, variable
 from graphflow.ops.einsum import einsum
+from graphflow.ops.element_types import can_cast, finfo, iinfo, isdtype, result_type
 from graphflow.ops.elementwise import (
     abs,
     add,
     copysign,
     divide,
     floor_divide,
+    fmod,
     maximum,
     minimum,
     multiply,
@@ -115,10 +144,10 @@ from graphflow.ops.elementwise import (
     square,
     subtract,
 )
+from graphflow.ops.front_door import trace
 from graphflow.ops.functions import erf, exp, expm1, hypot, log, log1p, log2, log10, logaddexp, rsqrt, sqrt
 from graphflow.ops.indexing import (
     add_along_axis,
-    gather_nd,
     index_add,
     one_hot,
     scatter_nd_add,
@@ -132,14 +161,25 @@ from graphflow.ops.linalg import (
     matrix_transpose,
     outer,
     tensordot,
-    trace,
     vecdot,
     vector_norm,
 )
+from graphflow.ops.looping import fori_loop, scan, while_loop
+from graphflow.ops.looping import map_ as map
 from graphflow.ops.padding import pad
+from graphflow.ops.quantization import dequantize_linear, quantize_linear
+from graphflow.ops.quantized_products import (
+    conv_integer,
+    dynamic_quantize_linear,
+    matmul_integer,
+    qlinear_conv,
+    qlinear_matmul,
+)
 from graphflow.ops.rearrange import (
     atleast_1d,
     atleast_2d,
+    broadcast_arrays,
+    broadcast_shapes,
     flatten,
     flip,
     meshgrid,
@@ -148,20 +188,26 @@ from graphflow.ops.rearrange import (
     swapaxes,
     unstack,
 )
-from graphflow.ops.reduction import all, any, argmax, argmin, logsumexp, max, mean, min, prod, sum
+from graphflow.ops.reduction import all, any, argmax, argmin, logsumexp, max, mean, min
 from graphflow.ops.rounding import (
-    astype,
     ceil,
     floor,
     identity,
     is_finite,
     is_inf,
     is_nan,
+    isfinite,
+    isinf,
+    isnan,
+    nextafter,
+    positive,
     round,
+    signbit,
     stop_gradient,
     trunc,
 )
-from graphflow.ops.running import cumulative_prod, cumulative_sum
+from graphflow.ops.running import diff
+from graphflow.ops.scattering import gather_nd, put_along_axis, scatter_nd
 from graphflow.ops.selection import (
     argwhere,
     compress,
@@ -171,9 +217,27 @@ from graphflow.ops.selection import (
     unique_inverse,
     unique_values,
 )
-from graphflow.ops.shape import broadcast_to, expand_dims, permute_dims, reshape, shape_of, squeeze
+from graphflow.ops.sequences import reverse_sequence
+from graphflow.ops.shape import broadcast_to, expand_dims, permute_dims, shape_of, squeeze
 from graphflow.ops.slicing import slice_ as slice
-from graphflow.ops.sorting import argsort, isin, median, searchsorted, sort, top_k
+from graphflow.ops.sorting import isin, median, top_k
+from graphflow.ops.standard import (
+    argsort,
+    concat,
+    cumulative_prod,
+    cumulative_sum,
+    e,
+    inf,
+    nan,
+    newaxis,
+    pi,
+    prod,
+    repeat,
+    reshape,
+    searchsorted,
+    sort,
+    sum,
+)
 from graphflow.ops.statistics import clip, count_nonzero, std, var
 from graphflow.ops.trigonometry import (
     acos,
@@ -190,12 +254,16 @@ from graphflow.ops.trigonometry import (
     tan,
     tanh,
 )
+from graphflow.ops.unique import unique
+from graphflow.vectorize.fallback import VmapWarning
+from graphflow.vectorize.vmap import vmap
 
 if TYPE_CHECKING:
-    from graphflow import data, layers, nn, train, viz
+    from graphflow import data, layers, nn, prove, train, viz
     from graphflow.data.progress import progress
     from graphflow.io import saved_model
     from graphflow.model import Model, optimize, plan_memory
+    from graphflow.runtime.jax.from_jax import call_jax, from_jax
     from graphflow.session.session import Session
     from graphflow.viz.networkx import to_networkx
 
@@ -208,12 +276,15 @@ overloads.attach()
 _ON_FIRST_USE = {
     "Model": "graphflow.model",
     "Session": "graphflow.session.session",
+    "call_jax": "graphflow.runtime.jax.from_jax",
     "data": "",
+    "from_jax": "graphflow.runtime.jax.from_jax",
     "layers": "",
     "nn": "",
     "optimize": "graphflow.model",
     "plan_memory": "graphflow.model",
     "progress": "graphflow.data.progress",
+    "prove": "",
     "saved_model": "graphflow.io",
     "to_networkx": "graphflow.viz.networkx",
     "train": "",
@@ -242,31 +313,40 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "AttributeValueError", "BackendError", "Builder", "DType", "DTypeError", "Dim", "FeedError",
-    "FetchError", "FileFormatError", "GradientError", "Graph", "GraphError", "GraphFlowError",
-    "MemoryPlanError", "Model", "Node", "OpDef", "ParseError", "RewriteError", "Session", "SessionError",
-    "ShapeError", "Tensor", "TensorType", "Update", "VerifyError", "abs", "acos", "acosh", "add",
-    "add_along_axis", "all", "any", "arange", "argmax", "argmin", "argsort", "argwhere", "as_dtype", "asin",
-    "asinh", "assign", "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bfloat16",
-    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "bool", "broadcast_to", "ceil", "check_gradients", "clip", "complex128", "complex64",
-    "compress", "concat", "constant", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
-    "cumulative_sum", "custom_gradient", "data", "default_graph", "diagonal", "diagonal_matrix", "divide",
-    "einsum", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye", "flatten", "flip", "float16",
-    "float32", "float64", "floor", "floor_divide", "full", "full_like", "gather_nd", "gradients", "greater",
-    "greater_equal", "group", "hessian", "hessian_vector_product", "hypot", "identity", "index_add",
-    "initializers", "int16", "int32", "int64", "int8", "is_finite", "is_inf", "is_nan", "isin", "jvp",
-    "layers", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "matrix_transpose", "max", "maximum",
-    "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "name_scope", "negative", "nn",
-    "nonzero", "not_equal", "one_hot", "ones", "ones_like", "optimize", "outer", "pad", "parse_graph",
-    "permute_dims", "placeholder", "plan_memory", "pow", "print_graph", "prod", "progress", "promote",
-    "random", "reciprocal", "registry", "remainder", "repeat", "reset_default_graph", "reshape", "roll",
-    "round", "rsqrt", "saved_model", "scatter_nd_add", "searchsorted", "shape_of", "sign", "sin", "sinh",
-    "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
-    "straight_through", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh",
-    "tensordot", "tile", "to_networkx", "top_k", "trace", "train", "training", "tril", "triu", "trunc",
-    "uint16", "uint32", "uint64", "uint8", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unstack", "var", "variable", "vecdot", "vector_norm", "verify", "viz", "vjp", "where", "zeros",
-    "zeros_like",
+    "AttributeValueError", "BackendError", "Builder", "DType", "DTypeError", "Dim", "FeedError", "FetchError",
+    "FileFormatError", "GradientError", "Graph", "GraphError", "GraphFlowError", "MemoryPlanError", "Model",
+    "Node", "OpDef", "ParseError", "RewriteError", "Session", "SessionError", "ShapeError", "Tensor",
+    "TensorType", "Update", "VerifyError", "VmapWarning", "abs", "acos", "acosh", "add", "add_along_axis",
+    "all", "angle", "any", "arange", "argmax", "argmin", "argsort", "argwhere", "as_dtype", "asarray", "asin",
+    "asinh", "assign", "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bfloat16", "bitcast",
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "call_jax", "can_cast", "ceil",
+    "check_gradients",
+    "clip", "complex", "complex128", "complex64", "compress", "concat", "cond", "conj", "constant",
+    "conv_integer", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod", "cumulative_sum",
+    "custom_gradient", "data", "default_graph", "dequantize_linear", "diagonal", "diagonal_matrix", "diff",
+    "divide", "dynamic_quantize_linear", "e", "einsum", "empty", "empty_like", "equal", "erf", "errors",
+    "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float16", "float32",
+    "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e4m3fn", "float8_e4m3fnuz",
+    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "floor", "floor_divide", "fmod", "fori_loop",
+    "from_dlpack", "from_jax", "full", "full_like", "function", "gather_nd", "gradients", "greater",
+    "greater_equal",
+    "group", "hessian", "hessian_vector_product", "hypot", "identity", "iinfo", "imag", "index_add", "inf",
+    "initializers", "int16", "int2", "int32", "int4", "int64", "int8", "is_finite", "is_inf", "is_nan",
+    "isdtype", "isfinite", "isin", "isinf", "isnan", "jvp", "layers", "less", "less_equal", "linalg",
+    "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "map", "matmul", "matmul_integer", "matrix_transpose", "max", "maximum",
+    "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "name_scope", "nan", "negative",
+    "newaxis", "nextafter", "nn", "nonzero", "not_equal", "one_hot", "ones", "ones_like", "op", "optimize",
+    "outer", "pad", "parse_graph", "permute_dims", "pi", "placeholder", "plan_memory", "positive", "pow",
+    "print_graph", "prod", "progress", "promote", "prove", "put_along_axis", "qlinear_conv", "qlinear_matmul",
+    "quantize_linear", "random", "real", "reciprocal", "recompute", "registry", "remainder", "repeat",
+    "reset_default_graph", "reshape", "result_type", "reverse_sequence", "roll", "round", "rsqrt",
+    "saved_model", "scan", "scatter_nd", "scatter_nd_add", "searchsorted", "shape_of", "sign", "signal",
+    "signbit", "sin", "sinh", "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "stop_gradient", "straight_through", "string", "strings", "subtract", "sum", "swapaxes", "switch_case",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_networkx", "top_k", "trace", "train",
+    "training", "tril", "triu", "trunc", "uint16", "uint2", "uint32", "uint4", "uint64", "uint8", "unique",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "variable", "vecdot",
+    "vector_norm", "verify", "viz", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip

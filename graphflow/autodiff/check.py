@@ -23,13 +23,15 @@ from graphflow.autodiff.reverse import gradients, listed
 from graphflow.errors import FeedError, GradientError
 from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import read_only, substitute_dims
-from graphflow.ir.builder import Builder
+from graphflow.ir.body import Body
+from graphflow.ir.builder import Builder, several
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DType, complex128, float64
 from graphflow.ir.graph import Graph, describe
 from graphflow.ir.interpret import evaluate
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.traversal import topological_order
+from graphflow.ir.types import TensorType
 
 Point = dict[Tensor, np.ndarray]
 
@@ -199,8 +201,7 @@ def _copy(
         )
     attrs = {name: _wide(value) for name, value in substitute_dims(node.attrs, sizes).items()}
     builder.origin = node.origin
-    made = builder.apply(node.op, [copies[tensor] for tensor in node.inputs], attrs, node.name)
-    return made if isinstance(made, tuple) else (made,)
+    return several(builder.apply(node.op, [copies[tensor] for tensor in node.inputs], attrs, node.name))
 
 
 def _wide(value: Any) -> Any:
@@ -208,4 +209,19 @@ def _wide(value: Any) -> Any:
         return {"float": float64, "complex": complex128}.get(value.kind, value)
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biu":
         return read_only(value.astype(np.complex128 if value.dtype.kind == "c" else np.float64))
-    return value
+    if isinstance(value, Body):
+        return _wide_body(value)
+    return tuple(map(_wide, value)) if isinstance(value, tuple) else value
+
+
+def _wide_body(body: Body) -> Body:
+    """The body of a loop or branch with float64 for the narrower floats."""
+    made = Body(body.name)
+    builder = Builder(made)
+    copies = {
+        tensor: made.parameter(TensorType(_wide(tensor.dtype), tensor.shape), tensor.node.name)
+        for tensor in body.parameters
+    }
+    for node in body.order()[len(copies) :]:
+        copies.update(zip(node.outputs, _copy(builder, node, copies, {})))
+    return made.close([copies[tensor] for tensor in body.outputs])

@@ -192,7 +192,8 @@ def as_dtype(value: Any) -> DType:
         return _SCALAR_TYPES[value]
     try:
         name = value if isinstance(value, str) and value in _BY_NAME else _name_of(np.dtype(value))
-    except (TypeError, ValueError, SyntaxError):  # NumPy parses strings such as "," as lists of types
+    except (TypeError, ValueError, SyntaxError, DeprecationWarning):
+        # NumPy parses strings such as "," as lists of types, and warns of old names of types.
         name = str(value)
     found = _BY_NAME.get(name)
     if found is None:

@@ -171,7 +171,8 @@ class Tensor:
         return f"<tensor {self.name} {self.type} by {self.node.op.name}>"
 
     def __bool__(self) -> bool:
-        raise self._valueless("truth value", "use gf.cond or gf.where to choose by a tensor, or fetch it with a Session")
+        way = "use gf.cond or gf.where to choose by a tensor, or fetch it with a Session"
+        raise self._valueless("truth value", way)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise self._valueless(

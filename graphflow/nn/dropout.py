@@ -8,11 +8,13 @@ from graphflow.errors import AttributeValueError
 from graphflow.ir.node import Tensor
 from graphflow.ops.composite import composite, with_tensor
 from graphflow.ops.declare import builtin
-from graphflow.ops.sampling import fresh_key
+from graphflow.ops.streams import fresh_key
 
 
 @composite
-def dropout(x: Any, rate: float, training: Any = None, name: str | None = None) -> Tensor:
+def dropout(
+    x: Any, rate: float, training: Any = None, name: str | None = None, stream: str | None = None
+) -> Tensor:
     """Set elements to 0 with probability `rate` and scale the others, while training.
 
     y = where(u >= rate, x / (1 - rate), 0) with u uniform in [0, 1), so the expected value of y is x.
@@ -22,6 +24,7 @@ def dropout(x: Any, rate: float, training: Any = None, name: str | None = None) 
         rate: the probability of a zero, from 0 up to, not including, 1.
         training: a bool, or a boolean scalar tensor; the graph's flag `gf.training` by default.
         name: names the random stream, see `gf.random`.
+        stream: the full name of a stream to share, so that several calls leave out the same elements.
 
     Returns:
         a tensor of the type of x.
@@ -42,7 +45,7 @@ def dropout(x: Any, rate: float, training: Any = None, name: str | None = None) 
     b, x = with_tensor(x)
     if rate == 0 or training is False:
         return x
-    drawn = b.random_uniform(fresh_key(b, name), shape=x.shape)
+    drawn = b.random_uniform(fresh_key(b, name, stream), shape=x.shape)
     kept = b.where(b.greater_equal(drawn, rate), b.multiply(x, 1.0 / (1.0 - rate)), 0)
     if training is True:
         return kept

@@ -85,15 +85,15 @@ def require_classes(operation: str, scores: Tensor, labels: Tensor, axis: int = 
 def at_labels(b: Builder, scores: Tensor, labels: Tensor, axis: int = -1) -> tuple[Tensor, Tensor, Tensor]:
     """The scores of the labelled classes, the labels as a column, and the class numbers.
 
-    The sum of a selection, rather than a gather, so that its gradient is a selection, not a scatter.
+    What labels that are no class get is for the caller to replace.
     """
     if labels.dtype.itemsize < 4:
         labels = b.astype(labels, dtype=int32)
     place = axis % scores.ndim
     column = b.expand_dims(labels, axis=place)
     classes = along(b, b.iota(size=scores.shape[place], dtype=labels.dtype), scores, place)
-    chosen = b.where(b.equal(column, classes), scores, 0)
-    return b.sum(chosen, axis=place), column, classes
+    chosen = b.take_along_axis(scores, column, axis=place)
+    return b.squeeze(chosen, axis=place), column, classes
 
 
 def along(b: Builder, vector: Tensor, x: Tensor, axis: int) -> Tensor:

@@ -8,7 +8,8 @@ from graphflow.errors import AttributeValueError, DTypeError
 from graphflow.ir.builder import Builder
 from graphflow.ir.dtypes import bool_, float32, int32
 from graphflow.ir.node import Tensor
-from graphflow.nn.losses import at_labels, mean_absolute_error, require_classes, strong
+from graphflow.nn.loss_parts import at_labels, require_classes, strong
+from graphflow.nn.losses import mean_absolute_error
 from graphflow.ops.composite import composite
 from graphflow.ops.inference import whole_number
 from graphflow.ops.windows import unify_shapes

@@ -49,7 +49,7 @@ def _concat_type(types, attrs):
     return (TensorType(types[0].dtype, tuple(common)),)
 
 
-@op("shape", infer=_concat_type, normalize=_concat_attrs, promotion="same", traits="injective")
+@op("shape", infer=_concat_type, normalize=_concat_attrs, promotion="same", traits="injective any_dtype")
 def concat(*xs, axis=0):
     """Join tensors along an existing axis.
 
@@ -111,7 +111,7 @@ def _split_type(types, attrs):
     return tuple(TensorType(types[0].dtype, (*shape[:axis], size, *shape[axis + 1 :])) for size in sizes)
 
 
-@op("shape", infer=_split_type, normalize=_split_attrs, traits="injective", name="split")
+@op("shape", infer=_split_type, normalize=_split_attrs, traits="injective any_dtype", name="split")
 def split_op(x, /, sections, axis=0):
     """Cut a tensor apart along an axis, into pieces of the given sizes. ONNX Split-18.
 
@@ -187,7 +187,7 @@ def _unchanged(types, attrs):
     return (types[0],)
 
 
-@op("shape", infer=_unchanged, normalize=_roll_attrs, traits="injective")
+@op("shape", infer=_unchanged, normalize=_roll_attrs, traits="injective any_dtype")
 def roll(x, /, shift, axis=None):
     """Rotate the elements: what leaves at the end comes in at the beginning.
 
@@ -236,7 +236,7 @@ def _tile_type(types, attrs):
     return (TensorType(types[0].dtype, tuple([size * count for size, count in zip(shape, counts)])),)
 
 
-@op("shape", infer=_tile_type, normalize=_tile_attrs, traits="injective")
+@op("shape", infer=_tile_type, normalize=_tile_attrs, traits="injective any_dtype")
 def tile(x, /, repetitions):
     """The whole tensor, laid side by side `repetitions[i]` times along axis i.
 
@@ -276,7 +276,7 @@ def _repeat_type(types, attrs):
     return (TensorType(types[0].dtype, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :])),)
 
 
-@op("shape", infer=_repeat_type, normalize=_repeat_attrs, traits="injective")
+@op("shape", infer=_repeat_type, normalize=_repeat_attrs, traits="injective any_dtype")
 def repeat(x, /, repeats, axis=None):
     """Each element `repeats` times in a row.
 

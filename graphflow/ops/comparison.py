@@ -21,7 +21,7 @@ _ORDERED: dict[str, Any] = {
 }
 
 
-@op("comparison", infer=broadcast_bool, promotion="same", traits=_COMPARING + " commutative")
+@op("comparison", infer=broadcast_bool, promotion="same", traits=_COMPARING + " commutative any_dtype")
 def equal(x, y, /):
     """Whether the elements are equal: z = (x = y); NaN equals nothing, and -0.0 equals 0.0.
 
@@ -37,7 +37,7 @@ def equal(x, y, /):
 equal.not_differentiable(_BOOLEAN, zero=True)
 
 
-@op("comparison", infer=broadcast_bool, promotion="same", traits=_COMPARING + " commutative")
+@op("comparison", infer=broadcast_bool, promotion="same", traits=_COMPARING + " commutative any_dtype")
 def not_equal(x, y, /):
     """Whether the elements differ: z = not (x = y); NaN differs from everything.
 
@@ -207,7 +207,7 @@ def _chosen_type(types, attrs):
     return (TensorType(x.dtype, broadcast_shapes(condition.shape, x.shape, y.shape)),)
 
 
-@op("comparison", infer=_chosen_type, promotion="same_but_first", traits="elementwise broadcasting")
+@op("comparison", infer=_chosen_type, promotion="same_but_first", traits="elementwise broadcasting any_dtype")
 def where(condition, x, y, /):
     """The choice between two tensors, element by element: z = x if condition else y.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphflow.ir.opdef import op
+from graphflow.ir.types import TensorType
+from graphflow.ops.complex import real_dtype
 from graphflow.ops.inference import broadcast_type, only, same_type
 from graphflow.ops.precision import wide
 
@@ -119,7 +121,7 @@ floor_divide.not_differentiable("it is constant between its jumps", zero=True)
 def remainder(x, y, /):
     """What floor division leaves, with the sign of y: z = x - y floor(x / y); for integers, 0 if y = 0.
 
-    Array API `remainder`; ONNX Mod-13 (for integers, whose `fmod` is 0).
+    Array API `remainder`; ONNX Mod-28 whose `fmod` is 0.
 
     >>> import graphflow as gf
     >>> gf.remainder(gf.constant([-7, 7]), 2).type
@@ -131,6 +133,27 @@ def remainder(x, y, /):
 @remainder.gradient
 def _(b, node, g):
     return [g, lambda: b.negative(b.multiply(g, b.floor_divide(*node.inputs)))]
+
+
+@op("elementwise", infer=only(_REALS, broadcast_type, "fmod"), promotion="same", traits=_BINARY)
+@wide
+def fmod(x, y, /):
+    """What division rounded towards 0 leaves, with the sign of x: z = x - y trunc(x / y).
+
+    For integers it is 0 if y = 0.
+    C and NumPy `fmod`; ONNX Mod-28 whose `fmod` is 1.
+
+    >>> import graphflow as gf
+    >>> gf.fmod(gf.constant([-7, 7]), 2).type
+    int32[2]
+    """
+    return np.fmod(x, y)
+
+
+@fmod.gradient
+def _(b, node, g):
+    x, y = node.inputs
+    return [g, lambda: b.negative(b.multiply(g, b.round(b.divide(b.subtract(x, node.output), y))))]
 
 
 @op("elementwise", infer=only(_NUMBERS, broadcast_type, "pow"), promotion="same", traits=_BINARY)
@@ -241,10 +264,15 @@ def _(b, node, g):
     return [b.negative(g)]
 
 
-@op("elementwise", infer=only(_REALS, same_type, "abs"), traits=_UNARY + " idempotent")
+def _size_type(types, attrs):
+    return (TensorType(real_dtype(types[0].dtype), types[0].shape),)
+
+
+@op("elementwise", infer=only(_NUMBERS, _size_type, "abs"), traits=_UNARY + " idempotent")
 def abs(x, /):
     """The absolute value, element by element: y = |x|; its derivative at 0 is taken to be 0.
 
+    That of a complex number u + i v is (u^2 + v^2)^(1/2), a real one.
     Array API `abs`; ONNX Abs-13.
 
     >>> import graphflow as gf
@@ -256,7 +284,10 @@ def abs(x, /):
 
 @abs.gradient
 def _(b, node, g):
-    return [b.multiply(g, b.sign(node.inputs[0]))]
+    x, size = node.inputs[0], node.output
+    if x.dtype.kind != "complex":
+        return [b.multiply(g, b.sign(x))]
+    return [b.multiply(b.divide(g, b.where(b.equal(size, 0), 1, size)), b.conj(x))]
 
 
 @op("elementwise", infer=only(_NUMBERS, same_type, "square"), traits=_UNARY)
@@ -311,7 +342,12 @@ def sign(x, /):
 sign.not_differentiable("it is constant but for its jump at 0", zero=True)
 
 
-@op("elementwise", infer=broadcast_type, promotion="float", traits=_BINARY)
+@op(
+    "elementwise",
+    infer=only("float", broadcast_type, "copysign"),
+    promotion="float",
+    traits=_BINARY,
+)
 @wide
 def copysign(x, y, /):
     """The size of x with the sign of y, element by element: z = |x| if y is +0 or more, else -|x|.

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir import dims
-from graphflow.ir.dtypes import as_dtype, float32
+from graphflow.ir.dtypes import as_dtype, float32, int64
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
 from graphflow.ops.inference import normalize_axis, show
@@ -198,9 +198,21 @@ def take_along_axis(x, indices, /, axis=-1):
     return x[_along(indices, x.shape[axis], axis)]
 
 
+def _selected(b, x, indices, g, axis):
+    """g at the one position along the axis that each index means, 0 elsewhere: cheaper than a scatter."""
+    size = x.shape[axis]
+    wide = b.astype(indices, dtype=int64) if indices.dtype.itemsize < 4 else indices
+    places = b.minimum(b.maximum(b.where(b.less(wide, 0), b.add(wide, size), wide), 0), size - 1)
+    numbers = b.iota(size=size, dtype=wide.dtype)
+    behind = (1,) * (x.ndim - 1 - axis)
+    return b.where(b.equal(places, b.reshape(numbers, shape=(size, *behind))), g, 0)
+
+
 @take_along_axis.gradient
 def _(b, node, g):
     x, indices = node.inputs
+    if indices.shape[node.attrs["axis"]] == 1:
+        return [_selected(b, x, indices, g, node.attrs["axis"]), None]
     return [b.add_along_axis(b.full_like(0, x), indices, g, axis=node.attrs["axis"]), None]
 
 

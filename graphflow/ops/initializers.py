@@ -17,6 +17,7 @@ from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir.attrs import array_key, read_only, value_key
 from graphflow.ir.builder import as_array
 from graphflow.ir.dtypes import DType, as_dtype, float64
+from graphflow.ir.narrow import fitted
 from graphflow.ir.records import RecordForm, register_record
 from graphflow.ops import threefry
 
@@ -101,7 +102,10 @@ class Initializer:
         """
         sizes = tuple(int(size) for size in shape)
         made = _SAMPLERS[self.name](self, sizes, key)
-        return np.array(made, dtype=as_dtype(dtype).numpy, order="C")
+        kind = as_dtype(dtype)
+        if kind.is_narrow:
+            return np.array(fitted(made, kind), order="C")
+        return np.array(made, dtype=kind.numpy, order="C")
 
 
 def _fits(array: np.ndarray, dtype: DType) -> None:
@@ -112,6 +116,9 @@ def _fits(array: np.ndarray, dtype: DType) -> None:
             f"the initial value is complex, but the variable has dtype {dtype}", hint="use a complex dtype"
         )
     if dtype.is_differentiable or source is dtype:
+        return
+    if dtype.is_storage or source.is_storage:
+        as_array(array, dtype)
         return
     with np.errstate(all="ignore"):
         stored = array.astype(dtype.numpy)

@@ -133,7 +133,7 @@ def diagonal(x, /, offset=0):
     >>> gf.diagonal(gf.zeros((3, 5)), offset=1).type
     float32[3]
     """
-    return np.diagonal(x, offset, -2, -1)
+    return np.diagonal(x, max(-x.shape[-2], min(offset, x.shape[-1])), -2, -1)
 
 
 @diagonal.gradient
@@ -143,7 +143,11 @@ def _(b, node, g):
 
 
 def _diagonal_matrix_attrs(types, attrs):
-    return {**attrs, "rows": dims.as_size(attrs["rows"]), "columns": dims.as_size(attrs["columns"])}
+    sizes = {name: dims.as_size(attrs[name]) for name in ("rows", "columns")}
+    for name, size in sizes.items():
+        if isinstance(size, int) and size < 0:
+            raise ShapeError(f"diagonal_matrix cannot have {size} {name}", hint="sizes are 0 or more")
+    return {**attrs, **sizes}
 
 
 def _diagonal_matrix_type(types, attrs):
@@ -172,8 +176,9 @@ def diagonal_matrix(x, /, rows, columns, offset=0):
     float32[2, 2]
     """
     result = np.zeros((*x.shape[:-1], rows, columns), x.dtype)
-    place = np.arange(x.shape[-1])
-    result[..., place + max(-offset, 0), place + max(offset, 0)] = x
+    if x.shape[-1]:
+        place = np.arange(x.shape[-1])
+        result[..., place + max(-offset, 0), place + max(offset, 0)] = x
     return result
 
 

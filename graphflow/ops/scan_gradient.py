@@ -6,7 +6,9 @@ For c_(t+1), y_t = f(c_t, x_t, k) the cotangents follow the recurrence
 
 whose steps read values of the way there. Those that change from step to step are its *residuals*: the
 scan is built again with them as further results, and the optimizer lets that one take the place of
-the first. The cotangent of k is the sum of the dk_t, a carry of the way back.
+the first. The cotangent of k is the sum of the dk_t, a carry of the way back; but where dk_t is a product
+a_t^T g_t, as for the weights of a recurrent layer, the rows a and g are kept and multiplied once, after
+the loop.
 
 Source: Griewank and Walther, Evaluating Derivatives, 2008, chapter 12; Radul et al., You Only
 Linearize Once, 2022.
@@ -79,6 +81,18 @@ def _backward(
     return back
 
 
+def _product(tensor: Tensor | None, moving: set[Tensor]) -> tuple[Tensor, Tensor] | None:
+    """The matrices a and g of each step, if a cotangent is a^T g."""
+    if tensor is None or tensor.node.op.name != "matmul":
+        return None
+    left, right = tensor.node.inputs
+    turned = left.node
+    if turned.op.name != "permute_dims" or turned.attrs["axes"] != (1, 0) or right.ndim != 2:
+        return None
+    (first,) = turned.inputs
+    return (first, right) if first in moving and right in moving else None
+
+
 def _active_carries(opened: Source, wanted: list[bool], carries: int) -> list[bool]:
     """For each parameter whether a wanted operand reaches it, through carries of earlier steps too."""
     active = list(wanted)
@@ -102,102 +116,126 @@ def _(b, node, *cotangents):
 
 
 class _ScanGradient:
-    """The two scans of one gradient."""
+    """The two scans of one gradient.
+
+    Operands are called by their numbers. Wanted are the cotangents of: `states`, the carries; `moved`, the
+    sequences; `summed`, captured values whose cotangents are added up step by step; `products`, those
+    whose parts are products, with the two factors. `rows` are the outputs with a given cotangent.
+    """
 
     def __init__(self, b: Builder, node: Node, cotangents: Sequence[Tensor | None]) -> None:
-        self.b, self.node, self.attrs = b, node, node.attrs
-        self.cotangents = cotangents
-        self.carries, self.sequences = node.attrs.carries, node.attrs.sequences
-        opened = open_again(b, node.attrs.body)
-        active = _active_carries(opened, wanted_of(b, node.inputs), self.carries)
-        self.wanted = [number for number, flag in enumerate(active) if flag]
-        self.states = [number for number in self.wanted if number < self.carries]
-        rows = [n for n in range(self.carries, len(node.outputs)) if cotangents[n] is not None]
-        self.rows = [number for number in rows if is_real(node.outputs[number])]
+        self.b, self.node, self.attrs, self.cotangents = b, node, node.attrs, cotangents
+        self.carries = carries = node.attrs.carries
+        self.captures = carries + node.attrs.sequences
+        self.opened = opened = open_again(b, node.attrs.body)
         self.end = len(opened.body.nodes)
-        self.pulled = pull(opened, [*self.states, *self.rows], self.wanted)
+        active = _active_carries(opened, wanted_of(b, node.inputs), carries)
+        wanted = [number for number, flag in enumerate(active) if flag]
+        self.states = [number for number in wanted if number < carries]
+        outputs = node.outputs
+        self.rows = [
+            n for n in range(carries, len(outputs)) if cotangents[n] is not None and is_real(outputs[n])
+        ]
+        pulled = pull(opened, [*self.states, *self.rows], wanted)
+        self.weights = dict(zip([*self.states, *self.rows], pulled.cotangents))
+        self.found = {n: tensor for n, tensor in zip(wanted, pulled.found) if tensor is not None}
+        self.moved = [number for number in self.found if carries <= number < self.captures]
+        moving = self._moving(pulled.cotangents, len(opened.body.nodes))
+        factors = {n: _product(self.found[n], moving) for n in self.found if n >= self.captures}
+        self.products = {number: pair for number, pair in factors.items() if pair is not None}
+        self.summed = [number for number, pair in factors.items() if pair is None]
 
     def build(self) -> list[Tensor | None]:
         """The cotangents of the operands."""
-        pulled, node = self.pulled, self.node
-        found = dict(zip(self.wanted, pulled.found))
-        if all(tensor is None for tensor in pulled.found):
-            return [None] * len(node.inputs)
-        self.moved = [n for n, t in found.items() if t is not None and self._is_sequence(n)]
-        self.fixed = [n for n, t in found.items() if t is not None and n >= self.carries + self.sequences]
-        opened = pulled.opened
-        changing = opened.parameters[: self.carries + self.sequences]
-        moving = _moving(opened.body, changing, self.end)
-        results = [tensor for tensor in pulled.found if tensor is not None]
-        back = _backward(results, opened, self.carries, moving, self.end)
+        parts: list[Tensor | None] = [None] * len(self.node.inputs)
+        if not self.found:
+            return parts
+        roots = [tensor for number, tensor in self.found.items() if number not in self.products]
+        roots += [factor for pair in self.products.values() for factor in pair]
+        back = _backward(roots, self.opened, self.carries, self._moving((), self.end), self.end)
         stacks = self._forward(list(back.residuals))
-        made = self._back(back, found, stacks)
-        parts: list[Tensor | None] = [None] * len(node.inputs)
-        for number, tensor in zip([*self.states, *self.fixed, *self.moved], made):
+        made = self._backwards(back, stacks)
+        for number, tensor in zip([*self.states, *self.summed, *self.moved], made):
             parts[number] = tensor
+        for number, (left, right) in self.products.items():
+            parts[number] = self._multiplied(stacks[left], stacks[right])
         return parts
 
-    def _is_sequence(self, number: int) -> bool:
-        return self.carries <= number < self.carries + self.sequences
+    def _moving(self, further: Sequence[Tensor], end: int) -> set[Tensor]:
+        """What differs from step to step among the first nodes of the open body."""
+        return _moving(self.opened.body, [*self.opened.parameters[: self.captures], *further], end)
 
-    def _forward(self, residuals: list[Tensor]) -> tuple[Tensor, ...]:
-        """The scan again with the residuals as further results; those."""
+    def _multiplied(self, left: Tensor, right: Tensor) -> Tensor:
+        """The sum of the products a_t^T g_t over all steps, of the stacked a and g."""
+        b = self.b
+        rows = [b.reshape(one, shape=(one.shape[0] * one.shape[1], one.shape[2])) for one in (left, right)]
+        made: Tensor = b.matmul(b.permute_dims(rows[0], axes=(1, 0)), rows[1])
+        return made
+
+    def _forward(self, residuals: list[Tensor]) -> dict[Tensor, Tensor]:
+        """The stacked residuals, results of the scan built again; some are rows of it anyway."""
         if not residuals:
-            return ()
-        opened, attrs = self.pulled.opened, self.attrs
-        extra_outer, extra_inner = further_captures(opened)
-        body = opened.body.close([*opened.outputs, *residuals], [*opened.parameters, *extra_inner])
+            return {}
+        opened, attrs = self.opened, self.attrs
+        outer, inner = further_captures(opened)
+        rows = opened.outputs[self.carries :]
+        results = [*opened.outputs, *[tensor for tensor in residuals if tensor not in rows]]
         made = self.b.scan(
-            *self.node.inputs, *extra_outer, body=body, carries=self.carries, sequences=self.sequences,
-            length=attrs.length, reverse=attrs.reverse,
+            *self.node.inputs, *outer, body=opened.body.close(results, [*opened.parameters, *inner]),
+            carries=self.carries, sequences=attrs.sequences, length=attrs.length, reverse=attrs.reverse,
         )  # fmt: skip
-        return several(made)[len(opened.outputs) :]
+        stacks = dict(zip(results[self.carries :], several(made)[self.carries :]))
+        return {tensor: stacks[tensor] for tensor in residuals}
 
-    def _back(
-        self, back: _Backward, found: dict[int, Tensor | None], stacks: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
-        """The scan over the residuals, the other way round: cotangents of carries, captures, sequences."""
-        b, node, opened = self.b, self.node, self.pulled.opened
-        body = Body(f"{self.attrs.body.name}_gradient", repeats=True)
-        copies: dict[Tensor, Tensor] = {}
+    def _backwards(self, back: _Backward, stacks: dict[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        """The scan over the residuals, the other way round: the cotangents of states, summed and moved.
 
-        def enter(tensor: Tensor) -> None:
-            copies[tensor] = body.parameter(tensor.type, tensor.node.name, tensor.node.origin)
-
-        weights = dict(zip([*self.states, *self.rows], self.pulled.cotangents))
-        outer = dict(zip(opened.parameters, node.inputs))
-        outer |= dict(zip(*reversed(further_captures(opened))))
-        # The carries: cotangents of the states, and sums of those of the captured values.
-        for number in self.states:
-            enter(weights[number])
-        sums = [body.parameter(opened.parameters[n].type, "sum") for n in self.fixed]
-        starts = [self._weight(number) for number in self.states]
-        starts += [b.full_like(0, node.inputs[number]) for number in self.fixed]
-        # The sequences: residuals, slices of the sequences, and cotangents of the rows.
-        slices = [
-            t for t in opened.parameters[self.carries : self.carries + self.sequences] if t in back.parameters
-        ]
-        for tensor in [*back.residuals, *slices, *[weights[number] for number in self.rows]]:
-            enter(tensor)
-        sequences = [*stacks, *[outer[t] for t in slices], *[self.cotangents[n] for n in self.rows]]
-        rest = [tensor for tensor in back.parameters if tensor not in copies]
-        for tensor in rest:
-            enter(tensor)
-        copy_nodes(body, creation_order(back.nodes), copies)
-        inner = Builder(body, node.origin)
-        results = [
-            copies[t] if (t := found[n]) is not None else inner.full_like(0, opened.parameters[n])
-            for n in self.states
-        ]
-        results += [inner.add(total, copies[found[n]]) for total, n in zip(sums, self.fixed)]  # type: ignore[index]
-        results += [copies[found[n]] for n in self.moved]  # type: ignore[index]
-        made = b.scan(
-            *starts, *sequences, *[outer[tensor] for tensor in rest], body=body.close(results),
+        The stacked factors of the products, which it gives too, are entered in `stacks`.
+        """
+        b, opened = self.b, self.opened
+        outer = dict(zip(opened.parameters, self.node.inputs)) | dict(
+            zip(*reversed(further_captures(opened)))
+        )
+        steps = opened.parameters[self.carries : self.captures]
+        stacks.update((tensor, outer[tensor]) for tensor in steps if tensor in back.parameters)
+        sequences: dict[Tensor, Tensor | None] = dict(stacks)
+        sequences |= {self.weights[number]: self.cotangents[number] for number in self.rows}
+        states = [self.weights[number] for number in self.states]
+        fixed = [t for t in back.parameters if t not in sequences and t not in states]
+        factors = dict.fromkeys(one for pair in self.products.values() for one in pair if one not in stacks)
+        body = self._body(back, [*states, *sequences, *fixed], list(factors))
+        starts = [self._start(number) for number in self.states]
+        starts += [b.full_like(0, self.node.inputs[number]) for number in self.summed]
+        made = several(b.scan(
+            *starts, *sequences.values(), *[outer[tensor] for tensor in fixed], body=body,
             carries=len(starts), sequences=len(sequences), length=self.attrs.length,
             reverse=not self.attrs.reverse,
-        )  # fmt: skip
-        return several(made)
+        ))  # fmt: skip
+        count = len(made) - len(factors)
+        stacks.update(zip(factors, made[count:]))
+        return made[:count]
 
-    def _weight(self, number: int) -> Tensor:
-        found = self.cotangents[number]
-        return self.b.full_like(0, self.node.inputs[number]) if found is None else found
+    def _body(self, back: _Backward, reads: Sequence[Tensor], factors: Sequence[Tensor]) -> Body:
+        """One step of the way back. Its parameters are those of `reads`, with the sums behind the states."""
+        body = Body(f"{self.attrs.body.name}_gradient", repeats=True)
+        inner = Builder(body, self.node.origin)
+        copies: dict[Tensor, Tensor] = {}
+        sums: list[Tensor] = []
+        for position, tensor in enumerate([*reads, None]):
+            if position == len(self.states):
+                sums = [body.parameter(self.opened.parameters[n].type, "sum") for n in self.summed]
+            if tensor is not None:
+                copies[tensor] = body.parameter(tensor.type, tensor.node.name, tensor.node.origin)
+        copy_nodes(body, creation_order(back.nodes), copies)
+        results = [
+            copies[self.found[n]] if n in self.found else inner.full_like(0, self.opened.parameters[n])
+            for n in self.states
+        ]
+        results += [inner.add(total, copies[self.found[n]]) for total, n in zip(sums, self.summed)]
+        results += [copies[self.found[number]] for number in self.moved]
+        return body.close([*results, *[copies[factor] for factor in factors]])
+
+    def _start(self, number: int) -> Tensor:
+        """The cotangent of a final carry."""
+        given = self.cotangents[number]
+        return self.b.full_like(0, self.node.inputs[number]) if given is None else given

@@ -23,7 +23,7 @@ def _constant_type(types, attrs):
     return (TensorType(as_dtype(attrs["value"].dtype), attrs["value"].shape),)
 
 
-@op("state", infer=_constant_type, traits="")
+@op("state", infer=_constant_type, traits="any_dtype")
 def constant(*, value):
     """A fixed array. ONNX Constant-25."""
     return value
@@ -44,7 +44,7 @@ def _from_outside(what):
     raise GraphError(f"{what} has no value of its own; it is given when the graph runs")
 
 
-@op("state", infer=_declared_type, normalize=_declared_attrs, traits="nullary_input")
+@op("state", infer=_declared_type, normalize=_declared_attrs, traits="nullary_input any_dtype")
 def placeholder(*, dtype, shape):
     """A value that is fed at each run."""
     return _from_outside("a placeholder")
@@ -62,7 +62,7 @@ def _variable_attrs(types, attrs):
     return _declared_attrs(types, attrs)
 
 
-@op("state", infer=_declared_type, normalize=_variable_attrs, traits="nullary_input")
+@op("state", infer=_declared_type, normalize=_variable_attrs, traits="nullary_input any_dtype")
 def variable(*, dtype, shape, initializer, trainable=True):
     """A value that lives in the session and changes only through `assign`.
 
@@ -105,7 +105,10 @@ def _dimension_type(types, attrs):
 
 
 def _dimension_attrs(types, attrs):
-    return {"size": dims.as_size(attrs["size"]), "dtype": as_dtype(attrs["dtype"])}
+    size = dims.as_size(attrs["size"])
+    if isinstance(size, int) and not -(2**63) <= size < 2**63:
+        raise AttributeValueError(f"{size} is no size", hint="sizes are below 2**63")
+    return {"size": size, "dtype": as_dtype(attrs["dtype"])}
 
 
 @op("state", infer=_dimension_type, normalize=_dimension_attrs, traits="")
@@ -128,7 +131,7 @@ def _assign_type(types, attrs):
     return ()
 
 
-@op("state", infer=_assign_type, traits="effect")
+@op("state", infer=_assign_type, traits="effect any_dtype")
 def assign(target, value, /):
     """Let the variable `target` have `value` from the end of the run on."""
     return ()

@@ -116,8 +116,9 @@ def split(x, /, size=None, delimiter=None, max_splits=None):
     >>> [y.type for y in gf.strings.split(gf.constant(["a b", "c"]), size=2)]
     [string[2, 2], int64[2]]
     """
+    texts = x.reshape(-1).tolist()
     pieces = [
-        text.split(delimiter, -1 if max_splits is None else max_splits) for text in x.reshape(-1).tolist()
+        text.split(delimiter, -1 if max_splits is None else min(max_splits, len(text))) for text in texts
     ]
     padded = [(found + [""] * size)[:size] for found in pieces]
     counts = np.array([len(found) for found in pieces], np.int64)
@@ -330,8 +331,8 @@ def tf_idf(
     """
     grams = _grams(pool, ngram_counts)
     places = {gram: place for place, gram in enumerate(grams)}
-    wanted = [length for length in range(min_length, max_length + 1) if length <= len(ngram_counts)]
-    counts = [_counts(tokens, places, wanted, max_skip) for tokens in np.atleast_2d(x).tolist()]
+    wanted = [length for length in range(min_length, min(max_length, len(ngram_counts)) + 1)]
+    counts = [_counts(tokens, places, len(grams), wanted, max_skip) for tokens in np.atleast_2d(x).tolist()]
     table = np.array(counts, np.float64).reshape(-1, len(grams))
     table = table if mode != "IDF" else (table > 0).astype(np.float64)
     if mode != "TF" and weights is not None:
@@ -341,8 +342,11 @@ def tf_idf(
     return result.astype(np.float32).reshape(*x.shape[:-1], -1)
 
 
-def _counts(tokens: list[Any], places: dict[tuple, int], lengths: list[int], max_skip: int) -> list[int]:
-    found = [0] * len(places)
+def _counts(
+    tokens: list[Any], places: dict[tuple, int], size: int, lengths: list[int], max_skip: int
+) -> list[int]:
+    found = [0] * size
+    max_skip = min(max_skip, len(tokens))
     for length in lengths:
         for step in range(1, max_skip + 2 if length > 1 else 2):  # one token has nothing to skip
             for start in range(len(tokens) - (length - 1) * step):

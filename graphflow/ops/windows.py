@@ -107,7 +107,7 @@ def _is_places(value: Any) -> bool:
 def same_padding(size: Size, covered: Size, stride: int, lower: bool = False) -> tuple[Size, Size]:
     """The padding of one axis that leaves ceil(size / stride) positions."""
     if stride == 1:
-        total = covered - 1
+        total = covered - 1 if isinstance(covered, Dim) else max(covered - 1, 0)  # no kernel covers less
     else:
         positions = (size + stride - 1) // stride
         total = dims.maximum((positions - 1) * stride + covered - size, 0)

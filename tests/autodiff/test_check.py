@@ -150,3 +150,9 @@ def test_a_path_without_gradient_is_refused_in_the_users_words():
     with pytest.raises(GradientError, match="node sine cannot be differentiated") as caught:
         check_gradients(apply(broken, x), x, {x: np.ones(2)})
     assert "test_check.py" in str(caught.value)
+
+
+def test_control_flow_is_checked_in_double():
+    x = gf.placeholder("x", (4,))
+    last, rows = gf.scan(lambda c, t: (gf.cond(t > 0.0, lambda: c * t, lambda: gf.sin(c)), c), 0.5, x)
+    gf.check_gradients(last + gf.sum(rows), [x], {x: np.array([0.3, -0.7, 1.1, 0.2], np.float32)})

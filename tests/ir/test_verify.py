@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from graphflow.errors import VerifyError
+from graphflow.errors import GraphError, VerifyError
 from graphflow.ir import dims
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.builder import Builder
@@ -221,3 +222,9 @@ def test_fed_arrays_are_not_needed(graph: Graph) -> None:
     with graph:
         add(graph.placeholders["x"], np.ones((1, 3), np.float32))
     verify(graph)
+
+
+@pytest.mark.parametrize("value", [np.int64(1), None, Graph, "graph"])
+def test_what_is_no_graph_is_refused(value: Any) -> None:
+    with pytest.raises(GraphError, match="takes a graph, not"):
+        verify(value)

@@ -98,8 +98,11 @@ def test_pad_takes_symbolic_amounts() -> None:
     [
         ({"pads": ((1, 1),)}, AttributeValueError),
         ({"pads": ((1, 1), (1,))}, AttributeValueError),
-        ({"pads": -1}, ShapeError),
-        ({"pads": 1, "mode": "wrap"}, AttributeValueError),
+        ({"pads": -2}, ShapeError),
+        ({"pads": 1, "mode": "mirror"}, AttributeValueError),
+        ({"pads": ((1, 1), (1, 1)), "axes": (0, -2)}, AttributeValueError),
+        ({"pads": 1, "axes": 2}, AttributeValueError),
+        ({"pads": 1, "value": constant([1, 2])}, ShapeError),
         ({"pads": 3, "mode": "reflect"}, ShapeError),
         ({"pads": 1, "value": "x"}, AttributeValueError),
         ({"pads": 1, "value": 0.5}, AttributeValueError),
@@ -110,6 +113,50 @@ def test_pad_takes_symbolic_amounts() -> None:
 def test_pad_refuses(arguments, error) -> None:
     with pytest.raises(error):
         pad(placeholder("x", (3, 4), "int8"), **arguments)
+
+
+@pytest.mark.parametrize(
+    "pads", [((1, 2), (0, 3), (7, 9)), ((0, 0), (5, 1), (4, 0)), ((3, 0), (0, 0), (1, 1))]
+)
+def test_pad_wraps_around_any_number_of_times(pads, rng) -> None:
+    data = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    x = placeholder("x", data.shape)
+    y = pad(x, pads, mode="wrap")
+    grown = rng.normal(size=y.shape).astype(np.float32)
+    value, slope = run([y, *gradients([y], [x], [constant(grown)])], {x: data})
+    np.testing.assert_array_equal(value, np.pad(data, pads, mode="wrap"))
+    expected = np.zeros_like(data)
+    np.add.at(
+        expected,
+        np.unravel_index(np.pad(np.arange(24).reshape(2, 3, 4), pads, mode="wrap"), (2, 3, 4)),
+        grown,
+    )
+    np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_pad_wraps_axes_of_symbolic_size(rng) -> None:
+    data = rng.normal(size=(3, 2)).astype(np.float32)
+    x = placeholder("x", (N, 2))
+    y = pad(x, ((4, 7), (1, 0)), mode="wrap")
+    assert y.shape == (N + 11, 3)
+    (value,) = run([y], {x: data}, n=3)
+    np.testing.assert_array_equal(value, np.pad(data, ((4, 7), (1, 0)), mode="wrap"))
+
+
+def test_pad_takes_away_before_it_adds() -> None:
+    data = np.arange(12.0).reshape(3, 4)
+    for mode in ("constant", "edge", "reflect", "wrap"):
+        (value,) = run([pad(data, ((-1, 1), (2, -1)), mode=mode)], {})
+        np.testing.assert_array_equal(value, np.pad(data[1:, :3], ((0, 1), (2, 0)), mode=mode))
+    assert pad(placeholder("x", (N, 5)), (-1, -2), axes=1).shape == (N, 2)
+
+
+def test_pad_with_the_value_of_a_tensor() -> None:
+    value, x = placeholder("value", ()), placeholder("x", (2,))
+    y = pad(x, (1, 2), value=value)
+    made = run([y, *gradients([y], [x, value])], {x: np.ones(2, np.float32), value: np.float32(7)})
+    for got, expected in zip(made, ([7, 1, 1, 7, 7], [1, 1], 3)):
+        np.testing.assert_array_equal(got, np.array(expected, np.float32))
 
 
 def test_pad_value_is_stored_in_the_dtype() -> None:

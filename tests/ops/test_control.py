@@ -71,6 +71,20 @@ def test_scan(reverse: bool) -> None:
     same(build, model, STEPS, WEIGHT, START)
 
 
+@pytest.mark.parametrize("steps", [0, 4])
+def test_weights_of_a_batch_are_summed_by_one_product_after_the_loop(steps: int) -> None:
+    batch = RNG.normal(size=(steps, 2, 3))
+    build = recurrence(gf.tanh, gf.sum, gf.scan)
+    model = recurrence(jnp.tanh, jnp.sum, lax.scan)
+    same(build, model, batch, WEIGHT, RNG.normal(size=(2, 3)))
+    xs, w = gf.placeholder("xs", ("steps", "batch", 3)), gf.placeholder("w", (3, 3))
+    last, _ = gf.scan(lambda c, x: (gf.tanh(c @ w + x), None), gf.zeros((2, 3)), xs)
+    slope = gf.gradients(gf.sum(last), w)[0]
+    assert slope.node.op.name == "matmul" and slope.type is w.type
+    (back,) = [node for node in gf.default_graph().nodes if node.attrs.get("reverse")]
+    assert back.attrs.carries == 1
+
+
 def test_scan_with_a_nest_of_carries_integers_and_constants() -> None:
     def build(xs: Any, w: Any) -> Any:
         def step(carry: Any, x: Any) -> Any:

@@ -17,6 +17,7 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.interpret import evaluate
+from graphflow.ir.narrow import widened
 from graphflow.ir.opdef import registry
 from graphflow.ir.parse import parse_graph
 from graphflow.ir.text import print_graph
@@ -59,6 +60,8 @@ def _smooth_calls(name: str) -> list[Call]:
 def _same(result: np.ndarray, expected: np.ndarray, where: str, rtol: float, atol: float) -> None:
     assert result.dtype == expected.dtype, f"{where}: dtype {result.dtype} is not {expected.dtype}"
     assert result.shape == expected.shape, f"{where}: shape {result.shape} is not {expected.shape}"
+    if as_dtype(expected.dtype).is_narrow:
+        result, expected = (widened(one, as_dtype(one.dtype)) for one in (result, expected))
     if as_dtype(expected.dtype).is_differentiable:
         wide = np.complex128 if expected.dtype.kind == "c" else np.float64
         pair = result.astype(wide), expected.astype(wide)
@@ -115,7 +118,7 @@ def test_inference_foretells_the_reference(name: str) -> None:
         made = [TensorType(as_dtype(value.dtype), value.shape) for value in one.outputs()]
         assert made == [tensor.type for tensor in one.node.outputs], _where(name, index, one)
         for array, copy in zip(one.arrays, before):
-            np.testing.assert_array_equal(array, copy, err_msg=f"{name} changed its input")
+            _same(array, copy, f"{name} changed its input", 0, 0)
 
 
 def _symbolic(one: Call) -> tuple[list[TensorType], dict[str, int]]:
@@ -148,6 +151,7 @@ def test_inference_with_symbols_agrees_with_static_inference(name: str) -> None:
 
 NEEDS_STATIC: dict[str, str] = {
     "gather_nd": "the rank of the result depends on the size of the last axis of the indices",
+    "scatter_nd": "the rank of the updates depends on the size of the last axis of the indices",
     "scatter_nd_add": "the rank of the updates depends on the size of the last axis of the indices",
 }
 """Operators that refuse symbolic sizes, with the reason."""
@@ -218,10 +222,24 @@ def _jax_vjp(one: Call, weights: list[np.ndarray | None]) -> Any:
     return jax.grad(scalar, argnums=tuple(range(len(places))))
 
 
+WITHOUT_JAX_GRADIENT = {
+    ("scatter_nd", "reduction", "mul"): "JAX has it for indices that are unique alone",
+    ("while_loop", "carries", 1): "JAX has it for no while loop; test_control.py compares with scans",
+}
+"""Operators, with the value of an attribute, that JAX cannot differentiate, with the reason."""
+
+
+def _jax_differentiates(one: Call) -> bool:
+    return not any(
+        one.node.op.name == name and one.node.attrs.get(attribute) == value
+        for name, attribute, value in WITHOUT_JAX_GRADIENT
+    )
+
+
 @pytest.mark.parametrize("name", [name for name in DIFFERENTIABLE if name in LOWERED])
 def test_gradient_matches_that_of_the_jax_lowering(name: str) -> None:
     calls, functions, arguments, expected = [], [], [], []
-    for one in _smooth_calls(name):
+    for one in filter(_jax_differentiates, _smooth_calls(name)):
         weights = directions(one.outputs(), 3)
         floating = [array for array in one.arrays if array.dtype.kind == "f"]
         if floating and any(weight is not None for weight in weights):
@@ -261,7 +279,10 @@ def _jax_second(one: Call, steps: list[np.ndarray], weights: list[np.ndarray]) -
 @pytest.mark.parametrize("name", [name for name in DIFFERENTIABLE if name in LOWERED])
 def test_second_derivative_matches_that_of_the_jax_lowering(name: str) -> None:
     """Gradients are made of operators that have gradients themselves."""
-    sizable = [one for one in _smooth_calls(name) if all(array.size for array in one.arrays)]
+    sizable = [
+        one for one in _smooth_calls(name)
+        if all(array.size for array in one.arrays) and _jax_differentiates(one)
+    ]  # fmt: skip
     for index, one in enumerate(sizable[:2]):
         steps, weights = directions(one.arrays, 4), directions(one.outputs(), 5)
         floating = [array for array in one.arrays if array.dtype.kind == "f"]

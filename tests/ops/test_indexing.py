@@ -81,6 +81,24 @@ def test_additions_are_those_of_numpy(rng) -> None:
     np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_gradient_of_one_element_a_row_selects(dtype: str, axis: int) -> None:
+    """Like a scatter, indices wrapped and clamped, but without one; also along 200 elements by int8."""
+    numbers = [0, 3, 100] if dtype[0] == "u" else [-1, 100, -128]
+    column = np.expand_dims(np.array(numbers, dtype), axis)
+    data = np.zeros((3, 200) if axis == 1 else (200, 3))
+    x = placeholder("x", data.shape, data.dtype)
+    weights = np.array([2.0, 3.0, 5.0])
+    (g,) = gradients([take_along_axis(x, column, axis=axis)], [x], [np.expand_dims(weights, axis)])
+    assert not any(node.op is add_along_axis for node in x.graph.nodes)
+    (value,) = evaluate([g], {x: data})
+    expected = data.copy()
+    for row, number in enumerate(numbers):
+        expected[(row, number) if axis == 1 else (number, row)] = weights[row]
+    np.testing.assert_array_equal(value, expected)
+
+
 def test_a_python_integer_is_an_index() -> None:
     x = constant(np.arange(6, dtype=np.float32).reshape(2, 3))
     values = evaluate([take(x, 1), take(x, -1, axis=1), take(x, Dim("n") - Dim("n") + 1)])

@@ -81,6 +81,18 @@ def test_diagonals_of_symbolic_sizes(rng) -> None:
         np.testing.assert_array_equal(gradient, 3 * np.eye(n, k, 1))
 
 
+@pytest.mark.parametrize("offset", [2**40, -(2**40), 2**70, -(2**70), 3, -2])
+def test_diagonals_far_outside_are_empty(offset: int) -> None:
+    made, back = evaluate([diagonal(np.ones((2, 3)), offset), diagonal_matrix(np.ones((0,)), 2, 3, offset)])
+    assert made.shape == (0,)
+    np.testing.assert_array_equal(back, np.zeros((2, 3)))
+
+
+def test_a_matrix_has_no_negative_size() -> None:
+    with pytest.raises(ShapeError, match="cannot have -4 rows"):
+        diagonal_matrix(np.ones((0,)), -4, 3)
+
+
 def test_diagonals_refuse() -> None:
     for make in (
         lambda: diagonal(constant([1.0])),

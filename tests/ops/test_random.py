@@ -13,7 +13,14 @@ from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.interpret import evaluate
 from graphflow.ops import threefry
 from graphflow.ops.declare import constant, placeholder
-from graphflow.ops.random import random_bits, random_key, random_normal, random_permutation, random_uniform
+from graphflow.ops.random import (
+    random_bits,
+    random_fold_in,
+    random_key,
+    random_normal,
+    random_permutation,
+    random_uniform,
+)
 from graphflow.runtime.jax.lower_random import _words
 from tests.ops.symbolic import run
 
@@ -45,6 +52,22 @@ def test_the_key_reads_seed_step_and_stream() -> None:
         np.testing.assert_array_equal(values[0], threefry.stream_key(fed[session], "a"))
         seen |= {tuple(value) for value in values}
     assert len(seen) == 6
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 2**31 - 1, 2**32 - 1])
+def test_folding_in_is_that_of_jax(number: int) -> None:
+    (made,) = evaluate([random_fold_in(constant(KEY), constant(number, dtype="uint32"))])
+    np.testing.assert_array_equal(made, jax.random.fold_in(KEY, np.uint32(number)))
+
+
+def test_folding_in_reads_the_number_and_not_its_dtype() -> None:
+    key = constant(KEY)
+    small = [random_fold_in(key, constant(5, dtype=dtype)) for dtype in ("int32", "uint8", "int64")]
+    wide = [random_fold_in(key, constant(5 + 2**32, dtype="int64")), random_fold_in(key, constant(-5))]
+    values = evaluate([*small, *wide])
+    np.testing.assert_array_equal(values[0], values[1])
+    np.testing.assert_array_equal(values[0], values[2])
+    assert len({value.tobytes() for value in values}) == 3
 
 
 def test_symbolic_shapes() -> None:
@@ -94,7 +117,7 @@ def test_no_gradient_reaches_the_scale_through_the_key() -> None:
     [
         (lambda key: random_bits(constant([1, 2]), (3,)), DTypeError),
         (lambda key: random_bits(placeholder("k", (3,), "uint32"), (3,)), DTypeError),
-        (lambda key: random_bits(placeholder("k", (1, 2), "uint32"), (3,)), DTypeError),
+        (lambda key: random_bits(placeholder("k", (2, 1), "uint32"), (3,)), DTypeError),
         (lambda key: random_key(key, stream="x"), DTypeError),
         (lambda key: random_key(placeholder("s", (4,), "uint32"), stream=3), AttributeValueError),
         (lambda key: random_bits(key, (-1,)), ShapeError),
@@ -102,6 +125,10 @@ def test_no_gradient_reaches_the_scale_through_the_key() -> None:
         (lambda key: random_uniform(key, (2,), "int32"), DTypeError),
         (lambda key: random_normal(key, (2,), "complex64"), DTypeError),
         (lambda key: random_permutation(key, -1), ShapeError),
+        (lambda key: random_fold_in(placeholder("k", (3, 2), "uint32"), constant([1, 2])), ShapeError),
+        (lambda key: random_fold_in(key, constant(1.0)), DTypeError),
+        (lambda key: random_fold_in(key, constant(True)), DTypeError),
+        (lambda key: random_fold_in(constant(1), constant(1)), DTypeError),
     ],
 )
 def test_what_does_not_fit_is_refused(make, error) -> None:

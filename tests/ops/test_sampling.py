@@ -1,4 +1,4 @@
-"""gf.random: streams named by scope and order, distributions, symbolic shapes, refusals."""
+"""gf.random: numbers depend on seed, step and stream alone; distributions, symbolic shapes, refusals."""
 
 from __future__ import annotations
 
@@ -21,37 +21,6 @@ def _draw(*tensors, seed: int = 0, step: int = 0):
     session = builtin(tensors[0].graph, "session_key")
     key = np.array([seed >> 32, seed & 0xFFFFFFFF, step >> 32, step & 0xFFFFFFFF], np.uint32)
     return evaluate(tensors, {session: key})
-
-
-def _streams(graph: Graph) -> list[str]:
-    return [node.attrs["stream"] for node in graph.nodes if node.op.name == "random_key"]
-
-
-def test_streams_are_named_by_scope_name_and_order() -> None:
-    with Graph() as graph:
-        sampling.normal((2,))
-        constant(1.0)
-        sampling.uniform((2,), name="noise")
-        with name_scope("layer"):
-            sampling.bernoulli(0.5, (2,))
-            sampling.normal((2,), name="noise")
-            sampling.normal((2,))
-        sampling.uniform((2,))
-        sampling.uniform((2,), name="noise")
-    assert _streams(graph) == ["#0", "noise", "layer/#0", "layer/noise", "layer/#1", "#1", "noise_1"]
-
-
-def test_streams_of_another_origin_are_respected() -> None:
-    """A graph that was loaded brings streams that this process has not counted."""
-    with Graph() as graph:
-        key = builtin(graph, "session_key")
-        for stream in ("#0", "#1", "noise"):
-            from graphflow.ops.random import random_key
-
-            random_key(key, stream=stream)
-        sampling.normal((2,))
-        sampling.normal((2,), name="noise")
-    assert _streams(graph)[3:] == ["#2", "noise_1"]
 
 
 def test_other_nodes_change_no_numbers() -> None:

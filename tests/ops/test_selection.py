@@ -90,11 +90,17 @@ def test_compress_passes_gradients_to_what_it_chose() -> None:
     assert gradient.tolist() == [0, 1, 1, 0]
 
 
+def test_a_condition_that_is_too_short_chooses_nothing_behind_its_end() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    assert _value(gf.compress([0, 1, 0, 0, 1], x, size=3))[0].tolist() == [1, 4, 0]
+    assert _value(gf.compress([False, True], x, axis=0, size=1))[0].tolist() == [[2, 3]]
+
+
 def test_compress_of_nothing_and_its_refusals() -> None:
     nothing, mask = gf.zeros((2, 0)), gf.constant(np.zeros(0, bool))
     assert _value(gf.compress(mask, nothing, 1, size=2, fill_value=7))[0].tolist() == [[7, 7], [7, 7]]
-    with pytest.raises(ShapeError, match=r"condition of shape \[3\], not \[2\]"):
-        gf.compress(gf.constant([True, False]), gf.zeros((3,)), size=1)
+    with pytest.raises(ShapeError, match=r"condition of shape \[3\], not \[4\]"):
+        gf.compress(gf.constant([True] * 4), gf.zeros((3,)), size=1)
     with pytest.raises(AttributeValueError, match="compress needs a size"):
         gf.compress(gf.constant([True]), gf.zeros((1,)))
 

@@ -93,6 +93,17 @@ def test_tf_idf_skips_equally_far() -> None:
     assert run(made).tolist() == [2.0, 1.0]  # (1, 3) at distances 2 and 1, (1, 4) at distance 3
 
 
+def test_tf_idf_takes_huge_lengths_and_grams_listed_twice() -> None:
+    tokens = gf.constant([1, 2, 1])
+    made = gf.strings.tf_idf(tokens, [1, 2, 1], [0], [0, 1, 2], max_length=2**70, max_skip=2**70)
+    assert run(made).tolist() == [0.0, 1.0, 2.0]  # the later place counts
+
+
+def test_split_at_most_a_huge_number_of_times() -> None:
+    pieces, count = gf.strings.split(gf.constant("a b c"), size=4, max_splits=2**70)
+    assert run([pieces, count])[0].tolist() == ["a", "b", "c", ""]
+
+
 def test_symbolic_sizes() -> None:
     x = gf.placeholder("x", ("n",), str)
     pieces, counts = gf.strings.split(x, size=3)

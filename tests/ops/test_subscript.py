@@ -122,9 +122,12 @@ def test_bad_indices_are_refused(key, error, message: str) -> None:
     assert "test_subscript.py" in str(caught.value)
 
 
-def test_tensor_masks_and_bounds_are_refused() -> None:
+def test_tensor_masks_and_unknown_bounds_are_refused() -> None:
     x = placeholder("x", (3,))
     with pytest.raises(DTypeError, match="boolean mask"):
         getitem(x, placeholder("mask", (3,), "bool"))
-    with pytest.raises(GraphFlowError, match="slice bound"):
-        getitem(x, slice(constant(1), None))
+    with pytest.raises(ShapeError, match="the value of x:0 decides a shape here, but is not known"):
+        getitem(x, slice(x, None))
+    with pytest.raises(GraphFlowError, match=r"slice bound must be an integer, not 1\.5"):
+        getitem(x, slice(constant(1.5), None))
+    assert getitem(x, slice(constant(1), None)).shape == (2,)

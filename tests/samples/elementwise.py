@@ -42,7 +42,7 @@ def _binary(name, low=-2.0, high=2.0, awkward=True, rtol=2e-6):
 
 for _name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "copysign"):
     _binary(_name)
-for _name in ("floor_divide", "remainder"):
+for _name in ("floor_divide", "remainder", "fmod"):
     _binary(_name, 0.6, 0.9, awkward=False)
 _binary("pow", 0.5, 2.0)
 _binary("atan2", rtol=3e-6)
@@ -51,7 +51,17 @@ _binary("hypot")
 
 INTS = np.array([7, -7, 0, 1, -(2**31), 2**31 - 1], np.int32)
 DIVISORS = np.array([2, 2, 3, -1, 3, 0], np.int32)
-for _name in ("add", "subtract", "multiply", "floor_divide", "remainder", "maximum", "minimum", "divide"):
+for _name in (
+    "add",
+    "subtract",
+    "multiply",
+    "floor_divide",
+    "remainder",
+    "fmod",
+    "maximum",
+    "minimum",
+    "divide",
+):
     sample(_name, INTS, DIVISORS, gradient=False)
     sample(_name, np.array([250, 3], np.uint8), np.array([[7], [0]], np.uint8), gradient=False)
 sample("floor_divide", np.array([-8, 8, -8, 8], F64), np.array([3, -3, np.inf, 0], F64), gradient=False)
@@ -111,3 +121,21 @@ sample("astype", np.array([True, False]), dtype="float32")
 sample("astype", np.zeros((0, 2), np.int32), dtype="float32")
 sample("astype", np.array([1 + 2j, 3.0]), dtype="float32", gradient=False)
 sample("astype", np.array([1.5, -2.0]), dtype="complex64", gradient=False)
+
+sample("fmod", np.array([-8, 8, -8.5, 8, 0, -0.0, np.inf, 5, -5, 5], F64),
+       np.array([3, -3, 2, np.nan, -2, 3, 2, np.inf, np.inf, 0], F64), gradient=False)  # fmt: skip
+sample("fmod", np.array([-7.5, 7.5, 6.25]), np.array([[2.0], [-3.5]]))
+sample("bitcast", np.array([1.0, -0.0, np.nan, np.inf], np.float32), dtype="int32", gradient=False)
+sample("bitcast", np.array([[-1, 127]], np.int8), dtype="uint8")
+sample("bitcast", np.array(2**62, np.uint64), dtype="float64")
+sample("bitcast", np.zeros((0, 2), np.float16), dtype="bfloat16", gradient=False)
+sample("bitcast", np.array([15360], np.uint16), dtype="float16")
+
+# nextafter: in each dtype's own steps
+for _kind in (F16, BF16, F32, F64):
+    _from = np.array([1.0, -1.0, 0.0, -0.0, 2.0, 65504.0, np.inf, np.nan, 3.0]).astype(_kind)
+    _to = np.array([2.0, 0.0, 1.0, -1.0, 2.0, np.inf, 0.0, 1.0, np.nan]).astype(_kind)
+    _known = slice(7 if _kind is BF16 else 9)  # NumPy does not know NaN of bfloat16
+    sample("nextafter", _from[_known], _to[_known], rtol=0, atol=0, gradient=False)
+sample("nextafter", np.zeros((0, 3), np.float32), np.float32(1))
+sample("nextafter", np.array([3, 250], np.uint8), np.array([[0], [255]], np.uint8), gradient=False)

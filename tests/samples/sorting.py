@@ -86,3 +86,17 @@ sample("unique_all", BIG, size=4, fill_value=2**64 - 1)
 sample("unique_all", np.float64(3.0), size=2)
 sample("unique_all", EMPTY, size=2, fill_value=4.0)
 sample("unique_all", VECTOR, size=0)
+
+sample("slice_ranks", np.array([[1, 0, 0], [0, 5, 1], [1, 0, 0], [0, 5, 0]], np.int32))
+sample(
+    "slice_ranks",
+    np.array([[0.0, np.nan, 1], [-0.0, np.nan, 1], [0, 2, 3], [0.0, 2, 3]]),
+    axis=0,
+    gradient=False,
+)
+sample("slice_ranks", np.array([[[1, 1], [0, 1], [2, 1], [0, 1]]] * 2, np.float32), axis=1, gradient=False)
+sample("slice_ranks", np.array([True, False, True]))
+sample("slice_ranks", np.zeros((3, 0), np.float32))
+sample("slice_ranks", np.zeros((0, 3), np.float32))
+sample("slice_ranks", np.ones((1, 1), np.int8), axis=-1)
+sample("slice_ranks", np.array([[np.inf, -np.inf]], np.float16), axis=1, gradient=False)

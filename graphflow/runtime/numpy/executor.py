@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
+from graphflow.ir.data import as_result
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.program import Program
 
@@ -128,7 +129,7 @@ def _run(step: Step, values: list[Any]) -> None:
     if len(results) != len(step.writes):
         _wrong(node, f"{len(results)} values", f"{len(step.writes)}")
     for slot, tensor, value in zip(step.writes, node.outputs, results):
-        array = np.asarray(value)
+        array = as_result(value)
         declared = tensor.type
         if array.dtype != declared.dtype.numpy or (declared.is_static and array.shape != declared.shape):
             _wrong(node, f"{array.dtype}{list(array.shape)}", str(declared))
