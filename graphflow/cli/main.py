@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from graphflow.cli import demo, explain, plan, run, show
+from graphflow.cli import bisect, check, demo, diff, explain, plan, run, show
 from graphflow.errors import GraphFlowError
 
-COMMANDS = (demo, show, run, explain, plan)
+COMMANDS = (demo, show, run, explain, plan, check, bisect, diff)
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """The exit statuses; argparse exits with MISUSED by itself where the command line makes no sense."""
@@ -25,9 +25,13 @@ examples:
   graphflow run demo_out/model --feed image=demo_out/held_out.npy
   graphflow explain demo_out/model           what the optimizer does to it, and why
   graphflow plan demo_out/model --size batch=32
+  graphflow check demo_out/model             whether every level and backend computes the same
+  graphflow bisect demo_out/model --input inputs.npz
+  graphflow diff old/model demo_out/model    what differs, node by node
 
 `graphflow COMMAND --help` shows the options of one command, with examples.
-The exit status is 0 if all went well, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C.
+The exit status is 0 if all went well, 1 for an error or where check, bisect or diff found something,
+2 for a wrong command line, 130 for Ctrl-C.
 """
 
 
@@ -61,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSED
     try:
         with _plain_warnings():
-            options.act(options)
+            status = options.act(options)
             sys.stdout.flush()
-        return DONE
+        return DONE if status is None else int(status)
     except GraphFlowError as error:
         return _failed(error.at_no_line())
     except BrokenPipeError:

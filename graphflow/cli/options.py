@@ -12,6 +12,7 @@ from graphflow.ir import dims
 
 if TYPE_CHECKING:
     from graphflow.model import Model
+    from graphflow.optimizer.rule import Rule
 
 
 def command(commands: Any, name: str, help: str, examples: str, act: Any) -> argparse.ArgumentParser:
@@ -38,6 +39,18 @@ def add_level(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--level", choices=("O0", "O1", "O2", "O3"), default="O2", help="optimizer level (O2)"
     )
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """The option --rules."""
+    parser.add_argument("--rules", metavar="FILE", help="a Python file with rules of your own, which is run")
+
+
+def read_rules(path: str | None) -> list[Rule]:
+    """The rules in a file; none without one."""
+    from graphflow.prove import load_rules
+
+    return [] if path is None else load_rules(path)
 
 
 def add_sizes(parser: argparse.ArgumentParser) -> None:

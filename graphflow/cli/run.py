@@ -12,6 +12,7 @@ import numpy as np
 
 from graphflow.cli.options import add_level, add_model, command, load_model
 from graphflow.errors import FeedError, FileFormatError
+from graphflow.ir.dtypes import as_dtype
 
 _WRITE_NPY = "write it with np.save(FILE, array)"
 
@@ -65,7 +66,7 @@ def _act(options: argparse.Namespace) -> None:
 # Reading
 
 
-def read_feeds(given: Sequence[str]) -> dict[str, np.ndarray]:
+def read_feeds(given: Sequence[str], option: str = "--feed") -> dict[str, np.ndarray]:
     """Arrays by input name from options such as `image=digits.npy` and `inputs.npz`.
 
     Raises:
@@ -74,23 +75,27 @@ def read_feeds(given: Sequence[str]) -> dict[str, np.ndarray]:
     """
     feeds: dict[str, np.ndarray] = {}
     for item in given:
-        for name, array in _read_feed(item).items():
+        for name, array in _read_feed(item, option).items():
             if name in feeds:
-                raise FeedError(f"the input {name!r} is fed twice", hint="give --feed once for each input")
+                raise FeedError(f"the input {name!r} is fed twice", hint=f"give {option} once for each input")
             feeds[name] = array
     return feeds
 
 
-def _read_feed(item: str) -> dict[str, np.ndarray]:
+def _read_feed(item: str, option: str) -> dict[str, np.ndarray]:
     name, separator, path = item.partition("=")
     if not separator:
         name, path = "", item
     if not path or (separator and not name):
-        raise FeedError(f"--feed {item} is not NAME=FILE", hint="write for example --feed image=digits.npy")
+        raise FeedError(
+            f"{option} {item} is not NAME=FILE", hint=f"write for example {option} image=digits.npy"
+        )
     loaded = _read_arrays(path)
     if isinstance(loaded, np.ndarray):
         if not name:
-            raise FeedError(f"--feed {item} does not say which input it is", hint=f"write --feed NAME={path}")
+            raise FeedError(
+                f"{option} {item} does not say which input it is", hint=f"write {option} NAME={path}"
+            )
         return {name: loaded}
     if name and name not in loaded:
         raise FeedError(
@@ -128,8 +133,11 @@ def _check_ending(path: str) -> None:
 
 
 def _portable(value: np.ndarray) -> np.ndarray:
-    """The array, as float32 if it is of a dtype that NumPy's files do not have (bfloat16)."""
-    return value.astype(np.float32) if value.dtype.kind == "V" else value
+    """The array, as float32 if it is of a dtype that NumPy's files do not have (bfloat16, float8, int4)."""
+    dtype = as_dtype(value.dtype)
+    if dtype.kind == "string":
+        return value.astype(np.str_)
+    return value.astype(np.float32) if dtype.is_narrow or dtype.name == "bfloat16" else value
 
 
 def _write(path: str, arrays: Mapping[str, np.ndarray]) -> None:

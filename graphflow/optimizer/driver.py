@@ -181,10 +181,10 @@ class Driver:
         queue = deque(rewriter.order() if seeds is None else seeds)
         queued = {node.id for node in queue}
         limit = LIMIT * max(rewriter.size, _SMALL)
-        alive, candidates = rewriter.alive, self.index.candidates
+        alive, candidates, journal = rewriter.alive, self.index.candidates, rewriter.journal
         rewriter.touched.clear()
         fired = 0
-        while queue:
+        while queue and not journal.is_full:
             node = queue.popleft()
             queued.discard(node.id)
             if not alive[node.id]:
@@ -206,6 +206,9 @@ class Driver:
         for rule, plan in options:
             match = plan.match(node, rewriter)
             if match is None or rule.name in self._broken:
+                continue
+            if journal.expected and (journal.edits, rule.name, journal.path + node.name) in journal.expected:
+                self._broken.add(rule.name)
                 continue
             answer = self._fire(rule, match)
             if answer is True:
@@ -233,6 +236,8 @@ class Driver:
 
     def _report(self, rule: Rule, node: Node, error: Exception) -> None:
         """Name a rule that failed, and leave it out from now on."""
+        journal = self.rewriter.journal
+        journal.failures.add((journal.edits, rule.name, journal.path + node.name))
         said = error.message if isinstance(error, GraphFlowError) else f"{type(error).__name__}: {error}"
         message = f"rule {rule.name!r} failed at {node.op.name} {node.name!r}: {said}"
         if self.strict:

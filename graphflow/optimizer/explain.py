@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graphflow.errors import GraphFlowError
+from graphflow.ir.body import nested_nodes
 from graphflow.ir.dims import symbols
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.cost import total_flops, type_bytes
@@ -25,6 +26,9 @@ from graphflow.optimizer.journal import Entry, Journal, Remark
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule
 from graphflow.optimizer.rules import RULES
+
+if TYPE_CHECKING:
+    from graphflow.optimizer.difference import Difference
 
 _RULES_BY_NAME: dict[str, Rule] = {rule.name: rule for rule in RULES}
 
@@ -56,12 +60,14 @@ class Totals:
         flops: floating-point operations of one run; symbolic sizes count as 1.
         weight_bytes: of variables and constants.
         peak_bytes: the planned memory peak, or None if no plan was given.
+        inside: how many nodes there are in the bodies of loops and branches, at all depths.
     """
 
     nodes: int
     flops: int
     weight_bytes: int
     peak_bytes: int | None = None
+    inside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,36 @@ class Report:
             remark for remark in self.journal.remarks if not name or name in (remark.pass_name, remark.rule)
         ]
 
+    def why_not(self, rule: str, node: Tensor | Node | str) -> str:
+        """Why a rule did not fire at a node: not admitted, a pattern that does not fit, or a decline.
+
+        Arguments:
+            rule: its name; docs/rules.md lists them.
+            node: of the graph that was optimised, or of what became of it, or a name.
+
+        Raises:
+            RewriteError: if there is no such rule; GraphFlowError: if there is no such node.
+        """
+        from graphflow.optimizer.why import why_not
+
+        return why_not(self, rule, node)
+
+    def replay(self, steps: int | None = None) -> Program:
+        """The program after its first `steps` edits, made anew; those in bodies count as well."""
+        from graphflow.optimizer.replay import replay_report
+
+        return replay_report(self, steps)
+
+    def diff(self, pass_name: str = "") -> Difference:
+        """What a pass changed, or all passes together, node by node.
+
+        Raises:
+            GraphFlowError: if no such pass ran, or the journal kept counts only.
+        """
+        from graphflow.optimizer.replay import pass_difference
+
+        return pass_difference(self, pass_name)
+
     def to_dict(self) -> dict[str, Any]:
         """The whole report in types that JSON has."""
         return {
@@ -188,12 +224,15 @@ def _totals(nodes: Iterable[Node], plan: Plan | None) -> Totals:
     listed = list(nodes)
     kept = [node for node in listed if node.op.name in ("variable", "constant")]
     weights = sum(type_bytes(tensor.type) for node in kept for tensor in node.outputs)
-    return Totals(len(listed), total_flops(listed), weights, None if plan is None else plan.arena_bytes)
+    inside = sum(1 for _ in nested_nodes(listed)) - len(listed)
+    peak = None if plan is None else plan.arena_bytes
+    return Totals(len(listed), total_flops(listed), weights, peak, inside)
 
 
 def _lines(journal: Journal) -> Iterable[Line]:
+    further = {rule.name: rule for rule in (journal.recipe.rules if journal.recipe else ())}
     for (pass_name, rule), tally in journal.tallies.items():
-        known = _RULES_BY_NAME.get(rule)
+        known = _RULES_BY_NAME.get(rule) or further.get(rule)
         evidence = (
             f"{known.safety}, {known.evidence}" if known else _OTHER_EVIDENCE.get(rule, "by definition")
         )
@@ -215,9 +254,12 @@ def _jsonable(entry: Entry) -> dict[str, Any]:
 def _totals_text(report: Report) -> str:
     before, after = report.before, report.after
     planned = before.peak_bytes is not None or after.peak_bytes is not None
-    rows = [["", "nodes", "FLOP", "weights", *(["planned peak"] if planned else [])]]
+    nested = bool(before.inside or after.inside)
+    nodes = "nodes + in bodies" if nested else "nodes"
+    rows = [["", nodes, "FLOP", "weights", *(["planned peak"] if planned else [])]]
     for label, totals in (("as built", before), (f"after {report.label}", after)):
-        row = [label, f"{totals.nodes:,}", count_text(totals.flops), bytes_text(totals.weight_bytes)]
+        count = f"{totals.nodes:,}" + (f" + {totals.inside:,}" if nested else "")
+        row = [label, count, count_text(totals.flops), bytes_text(totals.weight_bytes)]
         rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))
     text = _table(rows, right=range(1, 5))
     unknown = sorted(

@@ -3,27 +3,32 @@
 Every edit goes through the Rewriter, and the Rewriter writes here; so a journal is complete. How
 much is kept is its level:
 
-    off      nothing
+    off      how many edits there were, and nothing else
     counts   how often each rule fired in each pass, and how many nodes that removed and added
     entries  an Entry for each edit, and a line of text for each node that is gone
     remarks  also the sentences with which rules declined
 
 The cost of an edit is a few additions at `counts` and one appended tuple at `entries`. The optimizer
-is deterministic, so a run at `counts` can be told in full by running it again at a higher level.
+is deterministic, so a run at `counts` can be told in full by running it again at a higher level, and a
+journal with a `limit` takes it to any point on its way: once that is *full*, nothing is edited any more.
+
+Edits inside of a body have names with its path in front, as in `loop:body/exp`, so that they are not
+confused with nodes of the same names around it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from graphflow.errors import AttributeValueError
-from graphflow.ir.node import Node
+from graphflow.ir.body import Body
+from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.cost import node_flops
 
 LEVELS = ("off", "counts", "entries", "remarks")
 
-KINDS = ("replace", "merge", "fold", "erase", "insert")
+KINDS = ("replace", "merge", "fold", "erase", "insert", "body")
 
 
 class Entry(NamedTuple):
@@ -33,7 +38,8 @@ class Entry(NamedTuple):
         sequence: its number, from 0.
         pass_name, rule: who made it.
         kind: "replace" (by a rule), "merge" (of equal nodes), "fold" (into a constant), "erase"
-            (nobody needs it) or "insert" (between a tensor and its users).
+            (nobody needs it), "insert" (between a tensor and its users) or "body" (the edits inside
+            of it are put in place).
         removed: names of the nodes that are gone; the first is the one the edit is about.
         added: names of the nodes that were made.
         into: names of the nodes that give the values from now on, made by this edit or before it.
@@ -96,22 +102,40 @@ class Journal:
 
     Arguments:
         level: one of `LEVELS`; see the module docstring.
+        limit: how many edits may be made; any number by default. A body with edits inside is put in
+            place all the same.
 
     Attributes:
+        edits: how many there were.
         tallies: a Tally for each (pass, rule), in the order of first use.
         gone: for each name of a removed node, what is remembered of it (levels entries and remarks).
+        moved: for each tensor that was replaced, what its users read from then on, by name (likewise).
         passes: a PassRecord for each pass that ran.
         pass_name: who is editing; the pass manager sets it.
         label: the level or pipeline that ran.
+        path: of the body that is being edited, "" for the program itself; the pass `bodies` sets it.
+        recipe: what ran, so that `replay` can run it again.
+        failures: where a rule failed or was refused, as (edits before it, rule, node).
+        expected: such failures of the run that is being repeated; there the rule is not tried.
 
     Raises:
-        AttributeValueError: for an unknown level.
+        AttributeValueError: for an unknown level, or a limit that is no count.
     """
 
-    def __init__(self, level: str = "counts") -> None:
+    def __init__(self, level: str = "counts", limit: int | None = None) -> None:
         if level not in LEVELS:
             raise AttributeValueError(f"a journal has no level {level!r}", hint="use " + ", ".join(LEVELS))
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise AttributeValueError(
+                f"{limit!r:.80} is no number of edits", hint="give an int of at least 0, or None for all"
+            )
         self.level = level
+        self.limit = limit
+        self.edits = 0
+        self.path = ""
+        self.recipe: Any = None
+        self.failures: set[tuple[int, str, str]] = set()
+        self.expected: frozenset[tuple[int, str, str]] = frozenset()
         self.counting = level != "off"
         self.detailed = level in ("entries", "remarks")
         self.remarking = level == "remarks"
@@ -120,6 +144,7 @@ class Journal:
         self.passes: list[PassRecord] = []
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.gone: dict[str, Gone] = {}
+        self.moved: dict[str, str] = {}
         self._entries: list[tuple] = []
         self._remarks: dict[tuple[str, str, str], Remark] = {}
 
@@ -133,8 +158,10 @@ class Journal:
         added: Sequence[Node] = (),
         into: Sequence[Node] = (),
         reason: str = "",
+        moves: Sequence[tuple[Tensor, Tensor]] = (),
     ) -> None:
-        """Write down one edit."""
+        """Write down one edit; `moves` are the tensors whose users now read another, and that other."""
+        self.edits += 1
         if not self.counting:
             return
         tally = self._tally(rule)
@@ -146,17 +173,20 @@ class Journal:
         flops = sum(map(node_flops, added)) - sum(map(node_flops, removed))
         tally.flops += flops
         sequence = len(self._entries)
+        path = self.path
+        for before, after in moves:
+            self.moved[path + before.name] = path + after.name
         for node in removed:
-            self.gone[node.name] = Gone(describe(node), str(node.origin or ""), node.lineage, sequence)
+            self.gone[path + node.name] = Gone(describe(node), str(node.origin or ""), node.lineage, sequence)
         self._entries.append(
             (
                 sequence,
                 self.pass_name,
                 rule,
                 kind,
-                _names(removed),
-                _names(added),
-                _names(into),
+                _names(path, removed),
+                _names(path, added),
+                _names(path, into),
                 reason,
                 flops,
             )
@@ -168,7 +198,7 @@ class Journal:
             return
         self._tally(rule).declined += 1
         if self.remarking:
-            key = (self.pass_name, rule, node.name)
+            key = (self.pass_name, rule, self.path + node.name)
             self._remarks[key] = Remark(*key, reason, str(node.origin or ""))
 
     def _tally(self, rule: str) -> Tally:
@@ -179,6 +209,11 @@ class Journal:
         return tally
 
     # Reading
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its limit is reached, so that nothing may be edited any more."""
+        return self.limit is not None and self.edits >= self.limit
 
     @property
     def entries(self) -> list[Entry]:
@@ -194,11 +229,6 @@ class Journal:
         """How often a rule fired, over all passes."""
         return sum(tally.fired for (_, name), tally in self.tallies.items() if name == rule)
 
-    @property
-    def edits(self) -> int:
-        """How many edits there were in all."""
-        return sum(tally.fired for tally in self.tallies.values())
-
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
@@ -206,8 +236,8 @@ class Journal:
         return f"<journal at level {self.level!r}: {self.edits} edits>"
 
 
-def _names(nodes: Sequence[Node]) -> tuple[str, ...]:
-    return tuple([node.name for node in nodes])
+def _names(path: str, nodes: Sequence[Node]) -> tuple[str, ...]:
+    return tuple([path + node.name for node in nodes]) if path else tuple([node.name for node in nodes])
 
 
 def describe(node: Node) -> str:
@@ -221,5 +251,9 @@ def describe(node: Node) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Body):
+        return f"<{value.name}, {len(value.nodes)} nodes>"
+    if isinstance(value, tuple) and any(isinstance(item, Body) for item in value):
+        return f"[{', '.join(map(_shown, value))}]"
     text = " ".join(str(value).split())
     return text if len(text) <= 40 else text[:37] + "..."

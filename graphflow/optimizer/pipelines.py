@@ -18,6 +18,7 @@ from graphflow.ir.collector import paused_collector
 from graphflow.ir.node import Node
 from graphflow.optimizer import pass_manager
 from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.observer import Observer
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassManager
 from graphflow.optimizer.passes.bodies import Bodies
 from graphflow.optimizer.passes.canonicalize import Canonicalize
@@ -26,12 +27,12 @@ from graphflow.optimizer.passes.decompose import Decompose
 from graphflow.optimizer.passes.eliminate import Eliminate
 from graphflow.optimizer.passes.fold_constants import FoldConstants
 from graphflow.optimizer.passes.verify import Verify
-from graphflow.optimizer.observer import Observer
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule, checked_rules
 
 PASSES: dict[str, type[Pass]] = {
-    kind.name: kind for kind in (Verify, Eliminate, ControlFlow, Bodies, FoldConstants, Canonicalize, Decompose)
+    kind.name: kind
+    for kind in (Verify, Eliminate, ControlFlow, Bodies, FoldConstants, Canonicalize, Decompose)
 }
 """The passes a pipeline can name."""
 

@@ -24,6 +24,8 @@ from graphflow.ops.state import constant
 from graphflow.optimizer.analysis.constants import common_value
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.numbering import value_number
+from graphflow.optimizer.observer import Observer
+from graphflow.optimizer.orders import running_order, sorted_nodes
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rewrite_builder import RewriteBuilder
 
@@ -35,6 +37,7 @@ class Rewriter:
         program: what to edit; from now on nobody else may.
         journal: where edits are written down.
         merge_twins: whether equal nodes are merged. Off, duplicates made on purpose stay.
+        observer: is shown each replacement before it is made, and may refuse it by raising.
 
     Attributes:
         users: for each tensor, its reading nodes with the number of reads.
@@ -47,13 +50,21 @@ class Rewriter:
 
     __slots__ = (
         "_constant_values", "_pending", "_pinned", "_positions", "_sorted",
-        "alive", "builder", "journal", "merge_twins", "numbers", "program", "size", "touched", "users",
+        "alive", "builder", "journal", "merge_twins", "numbers", "observer", "program", "size", "touched",
+        "users",
     )  # fmt: skip
 
-    def __init__(self, program: Program, journal: Journal | None = None, merge_twins: bool = True) -> None:
+    def __init__(
+        self,
+        program: Program,
+        journal: Journal | None = None,
+        merge_twins: bool = True,
+        observer: Observer | None = None,
+    ) -> None:
         self.program = program
         self.journal = journal if journal is not None else Journal("off")
         self.merge_twins = merge_twins
+        self.observer = observer
         self.users: dict[Tensor, dict[Node, int]] = {}
         self.touched: list[Node] = []
         self.size = 0
@@ -78,7 +89,7 @@ class Rewriter:
         if self._sorted:
             alive = self.alive
             return [node for node in self.program.nodes if alive[node.id]]
-        return _sorted_nodes(self.program)
+        return sorted_nodes(self.program)
 
     def use_count(self, tensor: Tensor) -> int:
         """How often nodes and program outputs read a tensor."""
@@ -117,7 +128,7 @@ class Rewriter:
             reading: nodes that keep reading `old`.
 
         Returns:
-            False if `new` is `old`, so that there was nothing to do.
+            False if `new` is `old`, so that there was nothing to do, or if the journal is full.
 
         Raises:
             RewriteError: naming the rule, if the types differ or `new` would read itself. The
@@ -128,10 +139,12 @@ class Rewriter:
             pairs = self._pairs(old, new, rule)
             if not reading:
                 self._refuse_cycle(pairs, made, rule)
+            if self.observer is not None:
+                self.observer.replaces(rule, pairs)
         except RewriteError:
             self._discard(made)
             raise
-        if not pairs:
+        if not pairs or (self.journal.is_full and kind != "body"):
             self._discard(made)
             return False
         removed: list[Node] = []
@@ -142,7 +155,7 @@ class Rewriter:
         for before, _ in pairs:
             self._remove_if_unneeded(before.node, removed)
         into = [after.node for _, after in pairs] if self.journal.detailed else ()
-        self.journal.record(rule, kind, removed, added, into, reason)
+        self.journal.record(rule, kind, removed, added, into, reason, () if reading else pairs)
         if self._pending:
             self._close()
         return True
@@ -179,7 +192,7 @@ class Rewriter:
         program, users, alive, table = self.program, self.users, self.alive, self.numbers
         merge, journal = self.merge_twins, self.journal
         moved: dict[Tensor, Tensor] = {}
-        order = _running_order(program)
+        order = running_order(program)
         self._sorted = order is program.nodes
         for node in order:
             inputs = node.inputs
@@ -188,9 +201,9 @@ class Rewriter:
             key = value_number(node.op, inputs, node.attrs) if merge else None
             if key is not None:
                 twin = table.setdefault(key, node)
-                if twin is not node:
+                if twin is not node and not journal.is_full:
                     moved.update(zip(node.outputs, twin.outputs))
-                    journal.record("merge_twins", "merge", (node,), (), (twin,), self._same_as(twin))
+                    self._record_merge(node, twin, (node,))
                     continue
             alive[node.id] = 1
             for tensor in node.outputs:
@@ -205,14 +218,18 @@ class Rewriter:
         self.size = alive.count(1)
         unread = [node for node in program.nodes if alive[node.id] and not self._needed(node)]
         for node in unread:
+            if journal.is_full:
+                break
             removed: list[Node] = []
             self._remove_if_unneeded(node, removed)
             if removed:
                 journal.record("unused", "erase", removed)
         self.touched.clear()
 
-    def _same_as(self, twin: Node) -> str:
-        return f"computes the same as {twin.name}" if self.journal.detailed else ""
+    def _record_merge(self, node: Node, twin: Node, removed: Sequence[Node]) -> None:
+        reason = f"computes the same as {twin.name}" if self.journal.detailed else ""
+        moves = list(zip(node.outputs, twin.outputs))
+        self.journal.record("merge_twins", "merge", removed, (), (twin,), reason, moves)
 
     # Checking
 
@@ -365,7 +382,7 @@ class Rewriter:
             if key is None:
                 continue
             twin = table.setdefault(key, node)
-            if twin is not node:
+            if twin is not node and not self.journal.is_full:
                 self._merge(node, twin, key)
 
     def _merge(self, node: Node, twin: Node, key: Hashable) -> None:
@@ -375,24 +392,8 @@ class Rewriter:
             self._move_uses(before, after, ())
         removed: list[Node] = []
         self._remove_if_unneeded(loser, removed)
-        self.journal.record("merge_twins", "merge", removed, (), (keeper,), self._same_as(keeper))
+        self._record_merge(loser, keeper, removed)
         self.touched.append(keeper)
 
     def _reads_of(self, node: Node) -> int:
         return sum([len(self.users[tensor]) for tensor in node.outputs])
-
-
-def _running_order(program: Program) -> list[Node]:
-    """The program's nodes as they are listed if that is an order in which they can run, else sorted."""
-    for node in program.nodes:
-        for tensor in node.inputs:
-            if tensor.node.id >= node.id:
-                return _sorted_nodes(program)
-    return program.nodes
-
-
-def _sorted_nodes(program: Program) -> list[Node]:
-    """The feeds, and then the nodes that outputs need, each after everything it reads."""
-    feeds = [tensor.node for tensor in program.feeds]
-    first = set(feeds)
-    return feeds + [node for node in program.order() if node not in first]

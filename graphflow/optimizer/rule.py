@@ -169,3 +169,22 @@ def select(rules: Iterable[Rule], safety: str, tags: Iterable[str] = ()) -> list
     return [
         one for one in rules if admits(safety, one.safety) or (wanted & one.tags and one.safety != "unsafe")
     ]
+
+
+def checked_rules(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules of a user, once it is known that they are some.
+
+    Raises:
+        RewriteError: for anything else, or two of one name.
+    """
+    listed = tuple(rules) if isinstance(rules, (list, tuple)) else (rules,)
+    for one in listed:
+        if not isinstance(one, Rule):
+            raise RewriteError(
+                f"{one!r:.80} is no rule", hint="write one with @rule, and pass a list: rules=[my_rule]"
+            )
+    names = [one.name for one in listed]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RewriteError(f"the rule {twice!r} is listed twice", hint="give each rule its own name")
+    return listed

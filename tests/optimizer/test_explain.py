@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import graphflow as gf
 from graphflow.errors import GraphFlowError
 from graphflow.ir.graph import Graph
 from graphflow.ops.declare import placeholder
@@ -121,7 +122,7 @@ def test_declines_can_be_asked_for() -> None:
 
 def test_the_report_is_json() -> None:
     data = json.loads(json.dumps(report().to_dict()))
-    assert data["before"] == {"nodes": 9, "flops": 224, "weight_bytes": 8, "peak_bytes": None}
+    assert data["before"] == {"nodes": 9, "flops": 224, "weight_bytes": 8, "peak_bytes": None, "inside": 0}
     assert [line["rule"] for line in data["rules"] if line["fired"]] == [
         "merge_twins", "neutral_element", "log_of_softmax",
     ]  # fmt: skip
@@ -146,3 +147,15 @@ def test_counts_have_prefixes(number: int, text: str) -> None:
 
 def test_no_bytes_are_a_dash() -> None:
     assert bytes_text(None) == "-"
+
+
+def test_nodes_in_bodies_are_counted_beside_the_others() -> None:
+    """And what a loop computes is counted for all of its steps."""
+    x = gf.placeholder("x", (4,))
+    y = gf.fori_loop(0, 10, lambda i, c: gf.exp(c) + 1.0, x)
+    made = gf.Session(y.graph).explain(y)
+    assert (made.before.nodes, made.before.inside) == (3, 5)  # with the numbers, and parameters
+    assert made.before.flops == made.after.flops == 10 * (4 + 4)
+    assert "nodes + in bodies" in str(made) and "3 + 5" in str(made)
+    plain = gf.Session(y.graph).explain(gf.exp(x))
+    assert plain.before.inside == 0 and "in bodies" not in str(plain)

@@ -17,6 +17,8 @@ def common_value(array: np.ndarray) -> Any:
     if flat.size == 0:
         return None
     first = flat[0]
+    if flat.dtype.kind == "T":
+        return first if (flat == first).all() else None
     if flat.size > 1:
         bits = np.ascontiguousarray(flat).view(np.uint8).reshape(flat.size, flat.itemsize)
         if (bits[-1] != bits[0]).any() or (bits != bits[0]).any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,12 +28,17 @@ class Bodies(Pass):
             if not any(True for _ in bodies_of(node)):
                 continue
             count += 1
-            numbers = itertools.count()
-            attrs = map_bodies(node.attrs, lambda body: optimized(body, context, node, next(numbers)))
+            attrs = map_bodies(node.attrs, _optimizer(node, context))
             if attrs != node.attrs:
                 changed += 1
                 _replace(node, attrs, context)
         return PassResult(changed > 0, f"{count} nodes with bodies" if count else "")
+
+
+def _optimizer(node: Node, context: PassContext) -> Callable[[Body], Body]:
+    """A function that optimises the node's bodies, called with each in order."""
+    numbers = itertools.count()
+    return lambda body: optimized(body, context, node, next(numbers))
 
 
 def _replace(node: Node, attrs: object, context: PassContext) -> None:

@@ -46,8 +46,6 @@ class Canonicalize(Pass):
 
 
 @lru_cache(maxsize=32)
-def _index(
-    safety: str, tags: str, max_bytes: int, further: tuple[Rule, ...], operators: int
-) -> RuleIndex:
+def _index(safety: str, tags: str, max_bytes: int, further: tuple[Rule, ...], operators: int) -> RuleIndex:
     """One index for each choice of rules and size of the registry: rules wait for their operators."""
     return RuleIndex(select((*RULES, *further), safety, filter(None, tags.split("+"))), folding(max_bytes))

@@ -36,7 +36,7 @@ def is_lossless(source: DType, target: DType) -> bool:
     >>> is_lossless(int32, float64), is_lossless(int64, float64), is_lossless(float64, float32)
     (True, False, False)
     """
-    if promote(source, target) is not target:
-        return False
+    if source.is_storage or target.is_storage or promote(source, target) is not target:
+        return source is target
     # The lattice sends 64-bit integers to float64, as NumPy does, although that has 53 bits only.
     return not (source.is_integer and source.itemsize == 8 and target.is_differentiable)

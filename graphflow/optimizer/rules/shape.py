@@ -109,7 +109,7 @@ def move_copies(m: Match, b: Builder) -> Answer:
         return None
     scalar = b.reshape(m.X, shape=())
     if m.root.op.name == "astype":
-        scalar = b.astype(scalar, dtype=m.output.dtype)
+        scalar = b.astype(scalar, **m.root.attrs)
     return b.broadcast_to(scalar, shape=m.output.shape)
 
 
@@ -154,7 +154,7 @@ def astype_of_astype(m: Match, b: Builder) -> Answer:
     # Floats out of an integer's range convert as the hardware likes, differently for each width.
     if source.is_differentiable and not target.is_differentiable:
         return None
-    return b.astype(m.X, dtype=target)
+    return b.astype(m.X, **m.root.attrs)
 
 
 @rule(P.shape_of(X), safety="exact")

@@ -24,7 +24,7 @@ def log_of_softmax(m: Match, b: Builder) -> Answer:
 
 
 @rule(
-    P.log(P.sum(P.exp(X), axis=AXIS, keepdims=KEEPDIMS)),
+    P.log(P.sum(P.exp(FLOAT), axis=AXIS, keepdims=KEEPDIMS)),
     safety="rounding",
     evidence="sampled",
     tags="stabilize",
@@ -34,14 +34,14 @@ def log_of_sum_of_exp(m: Match, b: Builder) -> Answer:
     return b.logsumexp(m.X, axis=m.AXIS, keepdims=m.KEEPDIMS)
 
 
-@rule(P.log(P.add(P.exp(X), P.exp(Y))), safety="rounding", evidence="sampled", tags="stabilize")
+@rule(P.log(P.add(P.exp(FLOAT), P.exp(Y))), safety="rounding", evidence="sampled", tags="stabilize")
 def log_of_two_exp(m: Match, b: Builder) -> Answer:
     """log(exp(x) + exp(y)) = logaddexp(x, y)."""
     return b.logaddexp(m.X, m.Y)
 
 
 @rule(
-    P.divide(P.exp(X), P.sum(P.exp(X), axis=AXIS, keepdims=True)),
+    P.divide(P.exp(FLOAT), P.sum(P.exp(FLOAT), axis=AXIS, keepdims=True)),
     safety="rounding", evidence="sampled", tags="stabilize",
 )  # fmt: skip
 def normalized_exp(m: Match, b: Builder) -> Answer:

@@ -193,3 +193,17 @@ def test_operators_a_target_lacks_are_expanded_in_bodies(x: gf.Tensor) -> None:
     )  # fmt: skip
     (body,) = bodies_of(find(program, "scan"))
     assert "softplus" not in [node.op.name for node in body.order()]
+
+
+def test_a_carry_that_an_inner_loop_reads_for_nothing_goes_with_it_or_stays(rng: np.random.Generator) -> None:
+    """The wanted result does not depend on the second carry, but its node, a loop inside, reads it."""
+    xs = gf.placeholder("xs", (3,), gf.float64)
+
+    def step(carry: Any, x: gf.Tensor) -> Any:
+        first, second = carry
+        inner = gf.fori_loop(0, 2, lambda i, s: (gf.sin(s[0]), s[1] + second), (x, second))
+        return (first + inner[0], second * 2.0 + inner[1]), None
+
+    wanted = gf.scan(step, (xs[0], xs[1]), xs)[0][0]
+    optimized(wanted)
+    same_values([wanted], {xs: rng.standard_normal(3)})

@@ -1,0 +1,98 @@
+"""`graphflow diff`: what differs between two models, or two graphs in text form."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphflow.cli.options import command, load_model
+from graphflow.errors import DTypeError, FileFormatError
+from graphflow.ir.dtypes import as_dtype
+from graphflow.ir.graph import Graph
+
+_APART = re.compile(r'(\w+)\[([\d, ]*)\]@weights\[("(?:[^"\\]|\\.)*")\]')
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    made = command(
+        commands,
+        "diff",
+        "compare two models, or graphs in text form, node by node; the exit status is 1 if they differ",
+        """
+        graphflow diff old/model demo_out/model
+        graphflow diff before.gf after.gf --html changes.html
+        graphflow diff demo_out/model demo_out/model --optimized O2
+        """,
+        _act,
+    )
+    made.add_argument("left", metavar="A", help="the folder of a saved model, or a graph in text form")
+    made.add_argument("right", metavar="B", help="likewise")
+    made.add_argument(
+        "--optimized", choices=("O1", "O2", "O3"), metavar="LEVEL", help="what the optimizer makes of B"
+    )
+    made.add_argument("--html", metavar="FILE", help="write both beside each other as one HTML file")
+    made.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def _act(options: argparse.Namespace) -> int:
+    from graphflow.model import Model, optimize
+    from graphflow.prove import diff
+
+    left, right = _read(options.left), _read(options.right)
+    name = options.right
+    if options.optimized is not None:
+        if not isinstance(right, Model):
+            raise FileFormatError(
+                f"{options.right!r} is a text, which is not optimised",
+                hint="give the folder of a saved model",
+            )
+        right, name = optimize(right, options.optimized), f"{name} after {options.optimized}"
+    found = diff(left, right, (options.left, name))
+    print(json.dumps(found.to_dict(), indent=1) if options.json else found)
+    if options.html is not None:
+        path = found.save_html(options.html)
+        if not options.json:
+            print("wrote", path)
+    return 0 if found.same else 1
+
+
+def _read(path: str) -> Any:
+    """A saved model, or a graph in text form."""
+    return read_text(path) if Path(path).is_file() else load_model(path)
+
+
+def read_text(path: str) -> Graph:
+    """The graph in a text file; arrays that the text does not hold are compared by type alone.
+
+    Raises:
+        FileFormatError: if it cannot be read; ParseError: if it is no graph.
+    """
+    from graphflow.ir.parse import parse_graph
+
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise FileFormatError(
+            f"{path!r} cannot be read: {said}", hint="`graphflow show MODEL --text`"
+        ) from None
+    return parse_graph(text, _empty_arrays(text))
+
+
+def _empty_arrays(text: str) -> Mapping[str, np.ndarray]:
+    """Arrays of zeros, which take no memory, for those that the text refers to."""
+    arrays = {}
+    for name, sizes, key in _APART.findall(text):
+        shape = tuple([int(size) for size in sizes.split(",") if size.strip()])
+        try:
+            arrays[json.loads(key)] = np.broadcast_to(np.zeros((), as_dtype(name).numpy), shape)
+        except (DTypeError, ValueError):
+            continue  # the parser says what is wrong with it, and where
+    return arrays
