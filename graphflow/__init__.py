@@ -8,6 +8,7 @@ alone and stays quick.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from graphflow import errors
@@ -292,13 +293,23 @@ _ON_FIRST_USE = {
 }
 
 
+_INSIDE = ("nn", "random", "linalg", "layers", "train", "fft", "signal", "data")
+_KNOWN_AS = {
+    "Variable": "variable", "cast": "astype", "cat": "concat", "checkpoint": "recompute",
+    "concatenate": "concat", "cumprod": "cumulative_prod", "cumsum": "cumulative_sum",
+    "detach": "stop_gradient", "gather": "take", "grad": "gradients", "norm": "vector_norm", "power": "pow", "rand": "random.uniform",
+    "randn": "random.normal", "reduce_mean": "mean", "reduce_sum": "sum", "remat": "recompute",
+    "topk": "top_k", "transpose": "permute_dims", "unsqueeze": "expand_dims",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     if name == "training":
         from graphflow.ops.declare import training
 
         return training()
     if name not in _ON_FIRST_USE:
-        raise AttributeError(f"module 'graphflow' has no attribute {name!r}")
+        raise _missing(name)
     home = _ON_FIRST_USE[name]
     if not home:
         return importlib.import_module(f"graphflow.{name}")
@@ -308,8 +319,20 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+def _missing(name: str) -> AttributeError:
+    """The error for a name that is not here; it says where the name is, or what it is called here."""
+    from importlib.util import find_spec
+
+    told, itself = f"module 'graphflow' has no attribute {name!r}", sys.modules[__name__]
+    if name.isidentifier() and not name.startswith("_") and find_spec(f"graphflow.{name}") is None:
+        inside = (f"{place}.{name}" for place in _INSIDE if name in getattr(itself, place).__all__)
+        meant = _KNOWN_AS.get(name) or next(inside, None)
+        told += f"; it is gf.{meant}" if meant else ""
+    return AttributeError(told, name=name, obj=itself)
+
+
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ON_FIRST_USE, "training"])
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 __all__ = [

@@ -131,8 +131,8 @@ class _Call:
         with builder.graph.attempt():
             traced = trace(self.fn, builder.graph, self.nests, kinds, label, label)
             traced.body.name = label
-            outer, inner = traced.body.captured()
             results = traced.tensors([None] * len(traced.leaves))
+            outer, inner = traced.body.captured()  # with what the results brought in
             body = traced.body.close(results, [*traced.parameters, *inner])
             made = builder.call(*operands, *outer, body=body, mark=self.mark, name=label)
         self.results = traced.nest

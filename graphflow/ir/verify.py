@@ -47,7 +47,7 @@ def verify(graph: Graph) -> None:
     """
     if not hasattr(graph, "constraints") or isinstance(graph, type):
         raise GraphError(
-            f"verify takes a graph, not {graph!r:.80}",
+            f"{graph!r:.80} is no graph, so it cannot be verified",
             hint="pass a gf.Graph, such as tensor.graph or gf.default_graph()",
             origin=provenance.capture(),
         )

@@ -13,7 +13,7 @@ from graphflow.ir.nest import flatten
 from graphflow.ir.node import Tensor
 from graphflow.ops.composite import composite
 from graphflow.ops.control import require_same
-from graphflow.ops.tracing import Traced, share_captures, trace
+from graphflow.ops.tracing import Traced, described, share_captures, trace
 
 __all__ = ["cond", "switch_case"]
 
@@ -128,8 +128,8 @@ def _matched(traced: Sequence[Traced], labels: Sequence[str]) -> list[list[Tenso
     for one, label in zip(traced[1:], labels[1:]):
         if one.nest.key != first.nest.key:
             raise GraphError(
-                f"{label} ({one.name}) returns {_shape_of(one)}, but {labels[0]} ({first.name}) "
-                f"{_shape_of(first)}",
+                f"{described(label, one.name)} returns {_shape_of(one)}, but "
+                f"{described(labels[0], first.name)} {_shape_of(first)}",
                 hint="let all branches return the same structure",
             )
     wanted: list[DType | None] = [
@@ -139,8 +139,8 @@ def _matched(traced: Sequence[Traced], labels: Sequence[str]) -> list[list[Tenso
     results = [one.tensors(wanted) for one in traced]
     for made, label, one in zip(results[1:], labels[1:], traced[1:]):
         for tensor, model, path in zip(made, results[0], one.nest.paths):
-            what = f"the result{path and ' ' + path} of {label} ({one.name})"
-            require_same(tensor.type, model.type, f"{what}, beside {labels[0]} ({first.name}),")
+            what = f"the result{path and ' ' + path} of {described(label, one.name)}"
+            require_same(tensor.type, model.type, f"{what}, beside {described(labels[0], first.name)},")
     return results
 
 

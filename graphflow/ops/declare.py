@@ -146,21 +146,24 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
 
 def training() -> Tensor:
     """This graph's training flag: a boolean scalar, False unless fed or set by a training Update."""
-    graph = default_graph()
-    return graph.bring(builtin(graph.root, "training_flag"))
+    return builtin(default_graph(), "training_flag")
 
 
 def builtin(graph: Graph, op_name: str) -> Tensor:
-    """The graph's one node of an operator without inputs (`training_flag`, `session_key`)."""
-    tensor = graph.builtins.get(op_name)
+    """The graph's one node of an operator without inputs (`training_flag`, `session_key`).
+
+    It is a node of the outermost graph, where it gets its value, and captured by the bodies inside.
+    """
+    root = graph.root
+    tensor = root.builtins.get(op_name)
     if tensor is None:
         op = registry[op_name]
-        outer, graph.scope = graph.scope, ""
+        outer, root.scope = root.scope, ""
         try:
-            tensor = graph.builtins[op_name] = Builder(graph).apply(op, ())
+            tensor = root.builtins[op_name] = Builder(root).apply(op, ())
         finally:
-            graph.scope = outer
-    return tensor
+            root.scope = outer
+    return graph.bring(tensor)
 
 
 class Update:

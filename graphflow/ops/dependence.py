@@ -6,7 +6,7 @@ several; so the answer needs a look into bodies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from graphflow.ir.body import Body
 from graphflow.ir.node import Node, Tensor
@@ -38,13 +38,17 @@ def needed_operands(node: Node, outputs: Iterable[int]) -> set[int]:
 
 def needed_results(node: Node, outputs: Iterable[int]) -> set[int]:
     """The results of a loop's body on which its outputs of these numbers depend, through all steps."""
-    carries = node.attrs.carries
+    body, carries = node.attrs.body, node.attrs.carries
+    numbers = {tensor: number for number, tensor in enumerate(body.parameters[:carries])}
     needed = set(outputs) | {number for number in _condition_reads(node) if number < carries}
-    while True:
-        grown = needed | {number for number in _reads(node.attrs.body, needed) if number < carries}
-        if grown == needed:
-            return needed
-        needed = grown
+    above: set[Tensor] = set()
+    fresh = needed
+    while fresh:
+        found = needed_tensors([body.outputs[number] for number in fresh], above)
+        above |= found
+        fresh = {numbers[tensor] for tensor in found if tensor in numbers} - needed
+        needed |= fresh
+    return needed
 
 
 def _condition_reads(node: Node) -> set[int]:
@@ -57,13 +61,13 @@ def _reads(body: Body, outputs: Iterable[int]) -> set[int]:
     return {number for number, tensor in enumerate(body.parameters) if tensor in above}
 
 
-def needed_tensors(tensors: Iterable[Tensor]) -> set[Tensor]:
-    """All tensors on which the given ones depend, themselves included."""
+def needed_tensors(tensors: Iterable[Tensor], known: Set[Tensor] = frozenset()) -> set[Tensor]:
+    """All tensors on which the given ones depend, themselves included, but for those known and above."""
     found: set[Tensor] = set()
     pending = list(tensors)
     while pending:
         tensor = pending.pop()
-        if tensor in found:
+        if tensor in found or tensor in known:
             continue
         found.add(tensor)
         node = tensor.node

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphflow.errors import AttributeValueError, GraphError, ShapeError
+from graphflow.errors import AttributeValueError, DTypeError, GraphError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.body import Body
 from graphflow.ir.builder import Builder, builder_for, several
 from graphflow.ir.dims import Dim, Size
-from graphflow.ir.dtypes import int32
+from graphflow.ir.dtypes import bool_, int32
 from graphflow.ir.graph import checked_name
 from graphflow.ir.nest import Nest, flatten
 from graphflow.ir.node import Tensor
@@ -18,7 +18,7 @@ from graphflow.ir.types import TensorType
 from graphflow.ops.composite import composite
 from graphflow.ops.control import require_same
 from graphflow.ops.inference import whole_number
-from graphflow.ops.tracing import Traced, share_captures, trace
+from graphflow.ops.tracing import Traced, described, share_captures, trace
 
 __all__ = ["fori_loop", "map_", "scan", "while_loop"]
 
@@ -132,7 +132,8 @@ def _step_results(
     parts = traced.nest.build(traced.leaves)
     if not isinstance(parts, tuple) or len(parts) != 2:
         raise GraphError(
-            f"the step of scan ({traced.name}) returns {'nothing' if parts is None else 'no pair'}",
+            f"{described('the step of scan', traced.name)} returns "
+            f"{'nothing' if parts is None else 'no pair'}",
             hint="return (carry, result); the result may be None",
         )
     leaves, after = flatten(parts[0], "the carry")
@@ -146,8 +147,8 @@ def _step_results(
 def _require_alike(name: str, after: Nest, before: Nest, loop: str) -> None:
     if after.key != before.key:
         raise GraphError(
-            f"the step of {loop} ({name}) returns a carry with the parts {_parts(after)}, but the first "
-            f"carry has the parts {_parts(before)}",
+            f"{described(f'the step of {loop}', name)} returns a carry with the parts {_parts(after)}, "
+            f"but the first carry has the parts {_parts(before)}",
             hint="return the carry with the structure it came with",
         )
 
@@ -274,6 +275,15 @@ def while_loop(
     return nest.build(made[: len(carries)])
 
 
+def _require_condition(kind: TensorType) -> None:
+    """Raise unless a condition gives a boolean scalar."""
+    told = f"the condition of while_loop is {kind}, but has to be {TensorType(bool_, ())}"
+    if kind.dtype is not bool_:
+        raise DTypeError(told, hint="compare it with something")
+    if kind.rank:
+        raise ShapeError(told, hint="reduce it with gf.any or gf.all")
+
+
 def _while(
     builder: Builder,
     test: Traced,
@@ -286,10 +296,11 @@ def _while(
     """The node, with the number of the step as a further carry if the body counts them."""
     if len(test.leaves) != 1:
         raise GraphError(
-            f"the condition of while_loop ({test.name}) returns {len(test.leaves)} results",
+            f"{described('the condition of while_loop', test.name)} returns {len(test.leaves)} results",
             hint="return one boolean scalar",
         )
     going = test.tensors([None])
+    _require_condition(going[0].type)
     first, results = list(carries), list(after)
     before: list[list[Tensor]] = [list(test.parameters), list(step.parameters)]
     if step.body.iteration is not None:

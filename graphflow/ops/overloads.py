@@ -137,6 +137,7 @@ def attach() -> None:
         "__getitem__": getitem,
         "__len__": _length,
         "__iter__": _iterate,
+        "__getattr__": _no_method,
         "__contains__": _contains,
         "T": property(_transpose),
         "mT": property(_matrix_transpose),
@@ -156,6 +157,13 @@ def _contains(self: Tensor, value: Any) -> bool:
         f"`in` cannot look into {self.name}, which has no values while the graph is being built",
         hint="gf.any(gf.equal(x, value)) asks when the graph runs",
     ).located(origin=provenance.capture())
+
+
+def _no_method(self: Tensor, name: str) -> Any:
+    told = f"'Tensor' object has no attribute {name!r}"
+    if not name.startswith("_"):  # Python and other libraries ask for those, and need no advice
+        told += "; what is computed of a tensor is a function, as in gf.sum(x)"
+    raise AttributeError(told, name=name, obj=self)
 
 
 def _no_assignment(self: Tensor, *_: Any) -> None:

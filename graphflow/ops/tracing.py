@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,8 @@ def trace(
         repeats: whether it is the body of a loop.
 
     Raises:
-        GraphError: if it cannot be called, or returns something with leaves that are no tensors.
+        AttributeValueError: if it cannot be called, or not with so many arguments.
+        GraphError: if it returns something with leaves that are no tensors.
     """
     if not callable(fn):
         raise AttributeValueError(f"{what} is {fn!r:.80}, which cannot be called", hint="pass a function")
@@ -79,6 +81,7 @@ def trace(
     parameters = [body.parameter(kind, name) for kind, name in kinds]
     leaves = iter(parameters)
     given = [nest.pack(leaves) if isinstance(nest, Nest) else nest for nest in arguments]
+    _require_parameters(fn, given, described(what, body.name))
     with body:
         if scope is None:
             result = fn(*given)
@@ -91,17 +94,38 @@ def trace(
             isinstance(leaf, (Tensor, bool, int, float, complex)) or hasattr(leaf, "__array__")
         ):
             raise GraphError(
-                f"{what} ({body.name}) returns {leaf!r:.60} of type {type(leaf).__name__}"
+                f"{described(what, body.name)} returns {leaf!r:.60} of type {type(leaf).__name__}"
                 + (f" at {path}" if path else ""),
                 hint="return tensors, or tuples, lists and dicts of tensors",
             )
     return Traced(body, parameters, made, nest)
 
 
+def _require_parameters(fn: Callable[..., Any], given: Sequence[Any], what: str) -> None:
+    """Raise unless the function can be called with so many arguments, as far as Python can tell."""
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # what is written in C may not say what it takes
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        number = len(given)
+        raise AttributeValueError(
+            f"{what} is called with {number} argument{'s' * (number != 1)}, but takes {signature}",
+            hint="several tensors that stand for one argument, such as a carry, are one tuple",
+        ) from error
+
+
 def function_name(fn: Any, default: str) -> str:
     """The name of a function, if it has one that says something."""
     name = getattr(fn, "__name__", "")
     return name if name.isidentifier() else default.replace(" ", "_")
+
+
+def described(what: str, name: str) -> str:
+    """What errors call a function: its part in the call, and its own name where it has another."""
+    return what if name == what.replace(" ", "_") else f"{what} ({name})"
 
 
 def share_captures(traced: Sequence[Traced]) -> tuple[list[Tensor], list[list[Tensor]]]:

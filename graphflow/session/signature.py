@@ -145,7 +145,7 @@ def _feed_tensor(key: Any, graph: Graph, names: NameIndex) -> Tensor | None:
             if key in FLAG_NAMES:
                 return None
             fed = ", ".join(map(repr, graph.placeholders)) or "no placeholder"
-            raise FeedError(error.message, hint=f"{error.hint} The graph's placeholders: {fed}") from None
+            raise FeedError(error.message, hint=f"{error.hint} (the graph's placeholders: {fed})") from None
         return None if tensor.node.op.name == "training_flag" else tensor
     if not isinstance(key, Tensor):
         raise FeedError(

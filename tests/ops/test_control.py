@@ -374,7 +374,16 @@ def cases() -> Sequence[tuple[type[Exception], Callable[[Any], Any], tuple[str, 
         (AttributeValueError, lambda x: gf.scan(lambda c, t: (c, t), x), ("length",)),
         (AttributeValueError, lambda x: gf.scan(lambda c, t: (c, t), x, length=-1), ("-1 steps",)),
         (DTypeError, lambda x: gf.while_loop(lambda c: c, lambda c: c, x), ("condition", "bool[]")),
+        (DTypeError, lambda x: gf.while_loop(gf.sum, lambda c: c, x), ("float32[]", "compare it")),
+        (ShapeError, lambda x: gf.while_loop(lambda c: c > 0.0, lambda c: c, x), ("bool[3]", "gf.any")),
         (ShapeError, lambda x: gf.while_loop(lambda c: c[0] > 0.0, lambda c: c[1:], x), ("carry",)),
+        (
+            AttributeValueError,
+            lambda x: gf.while_loop(lambda a, b: b < 3.0, lambda a, b: (a, b), (x, 0.0)),
+            ("the condition of while_loop", "1 argument,", "(a, b)", "one tuple"),
+        ),
+        (AttributeValueError, lambda x: gf.scan(lambda c: (c, c), x, x), ("the step of scan", "2 arguments")),
+        (AttributeValueError, lambda x: gf.cond(True, lambda: x, lambda a: x), ("false_fn", "0 arguments")),
         (GraphError, lambda x: gf.cond(True, lambda: gf.assign(W, 1.0), lambda: x), ("update",)),
         (GraphError, lambda x: gf.map(lambda t: gf.placeholder("inner", ()), x), ("inner", "outside")),
         (AttributeValueError, lambda x: gf.function(3), ("3", "called")),
@@ -417,3 +426,37 @@ def test_layers_in_two_loops_have_variables_of_their_own() -> None:
     for _ in range(2):
         gf.scan(step, gf.zeros((2, 3)), xs)
     assert len(gf.default_graph().variables) == 4
+
+
+def test_a_function_may_return_what_it_captures() -> None:
+    x, k = gf.placeholder("x", ()), gf.placeholder("k", ())
+    outer = x * 2.0
+    same_twice, kept, other = gf.function(lambda a, b: (a * b, k, outer))(x, x)
+    slopes = gf.gradients(same_twice + kept * 3.0 + other, [x, k])
+    for backend, level in SETTINGS:
+        with gf.Session(backend=backend, level=level) as session:
+            found = session.run([same_twice, kept, other, *slopes], {x: 3.0, k: 5.0})
+        assert [float(value) for value in found] == [9.0, 5.0, 6.0, 8.0, 3.0]
+
+
+def test_layers_that_read_the_training_flag_work_in_bodies() -> None:
+    x = gf.placeholder("x", (3, 100))
+    _, rows = gf.scan(
+        lambda c, row: (c, gf.cond(c > 0.0, lambda: gf.layers.dropout(row, 0.5), lambda: row)), 1.0, x
+    )
+    drawn = gf.map(lambda row: gf.nn.dropout(row, 0.5), x)
+    ones = np.ones((3, 100), np.float32)
+    for backend, level in SETTINGS:
+        with gf.Session(backend=backend, level=level) as session:
+            for made in session.run([rows, drawn], {x: ones}):
+                np.testing.assert_array_equal(made, ones)
+            for made in session.run([rows, drawn], {x: ones, gf.training: True}):
+                assert set(made.ravel().tolist()) == {0.0, 2.0}
+
+
+def test_an_index_too_narrow_for_the_number_of_branches() -> None:
+    index = gf.placeholder("index", (), gf.int8)
+    y = gf.switch_case(index, [lambda number=number: gf.constant(float(number)) for number in range(130)])
+    for backend in ("numpy", "jax"):
+        with gf.Session(backend=backend, level="O0") as session:
+            assert [float(session.run(y, {index: np.int8(i)})) for i in (-5, 3, 127)] == [0.0, 3.0, 127.0]

@@ -149,3 +149,9 @@ def test_attaching_twice_changes_nothing() -> None:
     overloads.attach()
     _same(constant(FLOATS) + 1.0, FLOATS + np.float32(1))
     assert Tensor.__add__.__doc__ == "gf.add, by Python operator."
+
+
+def test_a_method_that_other_libraries_have_is_said_to_be_a_function() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'sum'; .* is a function, as in gf\.sum\(x\)"):
+        constant(FLOATS).sum()
+    assert not hasattr(constant(FLOATS), "__jax_array__")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from graphflow.ir.body import COPIED_BYTES, Body
+from graphflow.ir.body import COPIED_BYTES, Body, nested_nodes
 from graphflow.ir.builder import several
 from graphflow.ir.copying import copy_node
 from graphflow.ir.node import Node, Tensor
@@ -176,13 +176,16 @@ def _kept_results(node: Node, wanted: set[int]) -> set[int]:
     """
     body, carries = node.attrs.body, node.attrs.carries
     tested = _reads(node.attrs.condition) if node.op is while_loop else set()
+    numbers = {tensor.node: number for number, tensor in enumerate(body.parameters[:carries])}
     needed = wanted | {number for number in tested if number < carries}
-    while True:
-        above = ancestors([body.outputs[number] for number in needed])
-        grown = needed | {number for number in range(carries) if body.parameters[number].node in above}
-        if grown == needed:
-            return needed
-        needed = grown
+    above: set[Node] = set()
+    fresh = needed
+    while fresh:
+        found = ancestors([body.outputs[number] for number in fresh], lambda tensor: tensor.node in above)
+        above |= found
+        fresh = {numbers[node] for node in found if node in numbers} - needed
+        needed |= fresh
+    return needed
 
 
 def _bodies(node: Node) -> list[Body]:
@@ -312,10 +315,19 @@ def _invariant_steps(match: Match, b: Any) -> Answer:
 
 
 def _is_invariant(node: Node, fixed: set[Tensor]) -> bool:
-    if all(tensor in fixed for tensor in node.inputs) and "nullary_input" not in node.op.traits:
+    if "nullary_input" in node.op.traits or any(tensor not in fixed for tensor in node.inputs):
+        return False
+    if _ends(node):
         fixed.update(node.outputs)
         return True
     return False
+
+
+def _ends(node: Node) -> bool:
+    """Whether it ends for any operands, so that it may run though the loop around it takes no step."""
+    return node.op.family != "control" or not any(
+        inner.op is while_loop and inner.attrs.max_steps is None for inner in nested_nodes([node])
+    )
 
 
 def _with_invariants(node: Node, heavy: Sequence[Node], copies: dict[Tensor, Tensor], b: Any) -> Answer:

@@ -37,7 +37,10 @@ def _(index: Any, *operands: Any, branches: Sequence[Body]) -> Any:
         return functions[0](*operands)
     if index.dtype == np.bool_:
         return lax.cond(index, functions[1], functions[0], *operands)
-    # An index wider than int32 is clamped before it is narrowed, so that none wraps into the range.
+    # A narrow index may not hold the number of the last branch, and one wider than int32 is clamped before
+    # it is narrowed, so that none wraps into the range.
+    if index.dtype.itemsize < 4:
+        index = index.astype(jnp.int32)
     chosen = jnp.clip(index, 0, len(functions) - 1).astype(jnp.int32)
     return lax.switch(chosen, functions, *operands)
 

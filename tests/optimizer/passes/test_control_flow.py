@@ -12,6 +12,7 @@ import graphflow as gf
 from graphflow.ir.body import bodies_of
 from graphflow.ir.node import Node
 from graphflow.ir.verify import verify
+from graphflow.ops.dependence import needed_results
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import Program, extract
@@ -161,6 +162,33 @@ def test_invariants_leave_while_loops(x: gf.Tensor) -> None:
     program, _ = optimized(after)
     assert "exp" in kinds(program)
     same_values([after], {x: np.ones(4, np.float32)})
+
+
+def test_loops_that_may_not_end_stay_in_loops_that_may_take_no_step() -> None:
+    count, slope = gf.placeholder("count", (), gf.int32), gf.placeholder("slope", ())
+
+    def climb(bound: int | None) -> Any:
+        return gf.while_loop(
+            lambda height: height < 3.0, lambda height: height + slope, slope, max_steps=bound
+        )
+
+    def loop(bound: int | None) -> Any:
+        return gf.while_loop(lambda s: s[0] < count, lambda s: (s[0] + 1, s[1] + climb(bound)), (0, 0.0))[1]
+
+    assert kinds(optimized(loop(None))[0]) == ["while_loop"]
+    assert kinds(optimized(loop(5))[0]) == ["while_loop", "while_loop"]
+    same_values([loop(None)], {count: 2, slope: 1.0})
+
+
+def test_many_carries_that_each_need_the_next_are_kept_or_go_together(x: gf.Tensor) -> None:
+    def step(carry: list[Any], _: None) -> tuple[list[Any], None]:
+        return [a + b for a, b in zip(carry, [*carry[1:20], carry[0], *carry[21:], carry[20]])], None
+
+    last, _ = gf.scan(step, [x[0]] * 40, length=3)
+    assert find(optimized(last[7])[0], "scan").attrs.carries == 20
+    assert find(optimized([last[7], last[30]])[0], "scan").attrs.carries == 40
+    assert needed_results(last[0].node, [7]) == set(range(20))
+    same_values([last[7], last[30]], {x: WILD})
 
 
 @pytest.mark.parametrize("steps", [0, 1])
