@@ -163,6 +163,14 @@ def variance(rng: np.random.Generator) -> Row:
     return Row(loss(gf), loss(jnp), [normal(rng, 1024, 1024)])
 
 
+def cumulative_sum(rng: np.random.Generator) -> Row:
+    return Row(
+        lambda x: square(gf, gf.cumulative_sum(x, axis=1)),
+        lambda x: square(jnp, jnp.cumsum(x, axis=1)),
+        [normal(rng, 256, 1024)],
+    )
+
+
 def top_k(rng: np.random.Generator) -> Row:
     return Row(
         lambda x: square(gf, gf.top_k(x, 8)[0]),
@@ -175,7 +183,7 @@ ROWS: dict[str, Callable[[np.random.Generator], Row]] = {
     row.__name__: row
     for row in (
         matmul, batched_matmul, conv, conv_stride_2, max_pool, layer_norm, cross_entropy, embedding,
-        attention, gelu_chain, variance, top_k,
+        attention, gelu_chain, variance, cumulative_sum, top_k,
     )
 }  # fmt: skip
 

@@ -297,9 +297,10 @@ _INSIDE = ("nn", "random", "linalg", "layers", "train", "fft", "signal", "data")
 _KNOWN_AS = {
     "Variable": "variable", "cast": "astype", "cat": "concat", "checkpoint": "recompute",
     "concatenate": "concat", "cumprod": "cumulative_prod", "cumsum": "cumulative_sum",
-    "detach": "stop_gradient", "gather": "take", "grad": "gradients", "norm": "vector_norm", "power": "pow", "rand": "random.uniform",
-    "randn": "random.normal", "reduce_mean": "mean", "reduce_sum": "sum", "remat": "recompute",
-    "topk": "top_k", "transpose": "permute_dims", "unsqueeze": "expand_dims",
+    "detach": "stop_gradient", "gather": "take", "grad": "gradients", "norm": "vector_norm",
+    "power": "pow", "rand": "random.uniform", "randn": "random.normal", "reduce_mean": "mean",
+    "reduce_sum": "sum", "remat": "recompute", "topk": "top_k", "transpose": "permute_dims",
+    "unsqueeze": "expand_dims",
 }  # fmt: skip
 
 

@@ -101,19 +101,34 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
 @composite
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
-    """A tensor of zeros of the shape, and by default the dtype, of x. Array API `zeros_like`."""
+    """A tensor of zeros of the shape, and by default the dtype, of x. Array API `zeros_like`.
+
+    >>> import graphflow as gf
+    >>> gf.zeros_like(gf.placeholder("x", ("n", 3))).type
+    float32[n, 3]
+    """
     return full_like(x, 0, dtype)
 
 
 @composite
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
-    """A tensor of ones of the shape, and by default the dtype, of x. Array API `ones_like`."""
+    """A tensor of ones of the shape, and by default the dtype, of x. Array API `ones_like`.
+
+    >>> import graphflow as gf
+    >>> gf.ones_like(gf.placeholder("x", ("n", 3))).type
+    float32[n, 3]
+    """
     return full_like(x, 1, dtype)
 
 
 @composite
 def empty_like(x: Any, dtype: Any = None) -> Tensor:
-    """A tensor of zeros of the shape, and by default the dtype, of x. Array API `empty_like`."""
+    """A tensor of zeros of the shape, and by default the dtype, of x. Array API `empty_like`.
+
+    >>> import graphflow as gf
+    >>> gf.empty_like(gf.placeholder("x", ("n", 3))).type
+    float32[n, 3]
+    """
     return full_like(x, 0, dtype)
 
 

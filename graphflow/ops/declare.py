@@ -236,6 +236,14 @@ def group(*updates: Update | Sequence[Update], name: str = "group") -> Update:
 
     Raises:
         GraphError: if two of them change the same variable, or they belong to different graphs.
+
+    >>> import graphflow as gf
+    >>> v, w = gf.variable("v", ()), gf.variable("w", ())
+    >>> both = gf.group(gf.assign(v, v + 1.0), gf.assign(w, v))
+    >>> sess = gf.Session(backend="numpy")
+    >>> _ = sess.run(both)
+    >>> sess.run([v, w])
+    [array(1., dtype=float32), array(0., dtype=float32)]
     """
     with _blame():
         flat: list[Any] = []

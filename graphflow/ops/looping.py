@@ -18,7 +18,7 @@ from graphflow.ir.types import TensorType
 from graphflow.ops.composite import composite
 from graphflow.ops.control import require_same
 from graphflow.ops.inference import whole_number
-from graphflow.ops.tracing import Traced, described, share_captures, trace
+from graphflow.ops.tracing import Traced, described, require_callable, share_captures, trace
 
 __all__ = ["fori_loop", "map_", "scan", "while_loop"]
 
@@ -181,6 +181,7 @@ def map_(fn: Callable[..., Any], xs: Any, name: str | None = None) -> Any:
     >>> gf.map(lambda row: gf.sort(row), x).type
     float32[n, 3]
     """
+    require_callable(fn, 1, "the function of map")
     return scan(lambda carry, x: (carry, fn(x)), None, xs, name=name or "map")[1]
 
 
@@ -209,6 +210,7 @@ def fori_loop(lower: Any, upper: Any, fn: Callable[..., Any], init: Any, name: s
     [array(8., dtype=float32), array(12., dtype=float32)]
     """
     label = name or "fori_loop"
+    require_callable(fn, 2, "the step of fori_loop")
     if not isinstance(lower, Tensor) and not isinstance(upper, Tensor):
         start = lower if isinstance(lower, Dim) else whole_number(lower, "lower of fori_loop")
         end = upper if isinstance(upper, Dim) else whole_number(upper, "upper of fori_loop")

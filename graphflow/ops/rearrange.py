@@ -68,13 +68,23 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 @composite
 def atleast_1d(x: Any) -> Tensor:
-    """x, a scalar as a vector of one element."""
+    """x, a scalar as a vector of one element.
+
+    >>> import graphflow as gf
+    >>> gf.atleast_1d(2.5).type
+    float32[1]
+    """
     return _at_least(x, 1)
 
 
 @composite
 def atleast_2d(x: Any) -> Tensor:
-    """x with leading axes of size 1 up to rank 2, so that a vector becomes a row."""
+    """x with leading axes of size 1 up to rank 2, so that a vector becomes a row.
+
+    >>> import graphflow as gf
+    >>> gf.atleast_2d(gf.placeholder("x", ("n",))).type
+    float32[1, n]
+    """
     return _at_least(x, 2)
 
 

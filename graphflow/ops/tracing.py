@@ -75,13 +75,11 @@ def trace(
         AttributeValueError: if it cannot be called, or not with so many arguments.
         GraphError: if it returns something with leaves that are no tensors.
     """
-    if not callable(fn):
-        raise AttributeValueError(f"{what} is {fn!r:.80}, which cannot be called", hint="pass a function")
+    require_callable(fn, len(arguments), what)
     body = Body(function_name(fn, what), outer, repeats)
     parameters = [body.parameter(kind, name) for kind, name in kinds]
     leaves = iter(parameters)
     given = [nest.pack(leaves) if isinstance(nest, Nest) else nest for nest in arguments]
-    _require_parameters(fn, given, described(what, body.name))
     with body:
         if scope is None:
             result = fn(*given)
@@ -101,18 +99,20 @@ def trace(
     return Traced(body, parameters, made, nest)
 
 
-def _require_parameters(fn: Callable[..., Any], given: Sequence[Any], what: str) -> None:
-    """Raise unless the function can be called with so many arguments, as far as Python can tell."""
+def require_callable(fn: Any, count: int, what: str) -> None:
+    """Raise unless it is a function that takes so many arguments, as far as Python can tell."""
+    if not callable(fn):
+        raise AttributeValueError(f"{what} is {fn!r:.80}, which cannot be called", hint="pass a function")
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):  # what is written in C may not say what it takes
         return
     try:
-        signature.bind(*given)
+        signature.bind(*[None] * count)
     except TypeError as error:
-        number = len(given)
+        told = described(what, function_name(fn, what))
         raise AttributeValueError(
-            f"{what} is called with {number} argument{'s' * (number != 1)}, but takes {signature}",
+            f"{told} is called with {count} argument{'s' * (count != 1)}, but takes {signature!s:.100}",
             hint="several tensors that stand for one argument, such as a carry, are one tuple",
         ) from error
 

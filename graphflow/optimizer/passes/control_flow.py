@@ -143,12 +143,11 @@ def _unused_results(match: Match, b: Any) -> Answer:
     used = _used(match)
     if all(used) or not any(used):
         return None
+    kept = [number for number, flag in enumerate(used) if flag]
     if node.op is switch_case:
-        kept = [number for number, flag in enumerate(used) if flag]
         branches = tuple(branch.restricted(kept) for branch in node.attrs.branches)
         return _placed(len(used), kept, _remade(b, node, node.inputs, branches=branches))
     if node.op is call:
-        kept = [number for number, flag in enumerate(used) if flag]
         return _placed(len(used), kept, _remade(b, node, node.inputs, body=node.attrs.body.restricted(kept)))
     return _fewer_carries(node, used, b)
 
@@ -179,12 +178,15 @@ def _kept_results(node: Node, wanted: set[int]) -> set[int]:
     numbers = {tensor.node: number for number, tensor in enumerate(body.parameters[:carries])}
     needed = wanted | {number for number in tested if number < carries}
     above: set[Node] = set()
-    fresh = needed
-    while fresh:
-        found = ancestors([body.outputs[number] for number in fresh], lambda tensor: tensor.node in above)
-        above |= found
-        fresh = {numbers[node] for node in found if node in numbers} - needed
-        needed |= fresh
+    pending = [body.outputs[number].node for number in needed]
+    while pending:
+        reader = pending.pop()
+        if reader not in above:
+            above.add(reader)
+            pending += [tensor.node for tensor in reader.inputs]
+            if reader in numbers:
+                needed.add(numbers[reader])
+                pending.append(body.outputs[numbers[reader]].node)
     return needed
 
 
@@ -315,9 +317,7 @@ def _invariant_steps(match: Match, b: Any) -> Answer:
 
 
 def _is_invariant(node: Node, fixed: set[Tensor]) -> bool:
-    if "nullary_input" in node.op.traits or any(tensor not in fixed for tensor in node.inputs):
-        return False
-    if _ends(node):
+    if "nullary_input" not in node.op.traits and fixed.issuperset(node.inputs) and _ends(node):
         fixed.update(node.outputs)
         return True
     return False
@@ -325,9 +325,8 @@ def _is_invariant(node: Node, fixed: set[Tensor]) -> bool:
 
 def _ends(node: Node) -> bool:
     """Whether it ends for any operands, so that it may run though the loop around it takes no step."""
-    return node.op.family != "control" or not any(
-        inner.op is while_loop and inner.attrs.max_steps is None for inner in nested_nodes([node])
-    )
+    loops = [inner for inner in nested_nodes([node]) if inner.op is while_loop]
+    return all(loop.attrs.max_steps is not None for loop in loops)
 
 
 def _with_invariants(node: Node, heavy: Sequence[Node], copies: dict[Tensor, Tensor], b: Any) -> Answer:
