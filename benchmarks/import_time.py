@@ -32,6 +32,7 @@ print(time.perf_counter() - before, "jax" in sys.modules)
 def seconds(name: str) -> float:
     """The time of one import in an interpreter of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     done = subprocess.run(
         [sys.executable, "-c", _TIMED.format(name=name)],
         env=environment, capture_output=True, text=True, check=True,

@@ -89,7 +89,46 @@ Builder.differentiate = staticmethod(gradients)
 def _inside(source: Tensor, targets: Sequence[Tensor]) -> Tensor:
     """What stands for the source in the body that the targets belong to, if it lies outside of that."""
     graph = targets[0].graph if targets else source.graph
-    return graph.bring(source) if graph.outer is not None and source.graph is not graph else source
+    if graph.outer is None or source.graph is graph:
+        return source
+    inside = graph.bring(source)
+    roundabout = _way_around(source, inside, targets)
+    if roundabout is not None:
+        raise GradientError(
+            f"inside of {graph.name!r} there is no gradient with respect to {source.name}, as what is "
+            f"captured there, {roundabout.name}, was computed from it outside",
+            hint="differentiate outside of the loop or branch, or compute it inside",
+            operands=describe([source, roundabout]),
+            origin=provenance.capture(),
+        )
+    return inside
+
+
+def _way_around(source: Tensor, inside: Tensor, targets: Sequence[Tensor]) -> Tensor | None:
+    """A tensor around a body that the targets read and that depends on `source`, if there is one."""
+    above = {tensor for node in ancestors(targets) for tensor in node.outputs}
+    pending = [
+        (outer, outer) for outer, inner in _captures(inside).items() if inner in above and inner is not inside
+    ]
+    seen: set[Tensor] = set()
+    while pending:
+        tensor, captured = pending.pop()
+        if tensor is source:
+            return captured
+        vjp = tensor.node.op.vjp
+        if tensor in seen or not tensor.dtype.is_differentiable:
+            continue
+        seen.add(tensor)
+        pending += [(outer, captured) for outer, inner in _captures(tensor).items() if inner is tensor]
+        if not isinstance(vjp, NotDifferentiable):
+            pending += [(read, captured) for read in tensor.node.inputs]
+    return None
+
+
+def _captures(tensor: Tensor) -> dict[Tensor, Tensor]:
+    """What the body that a tensor belongs to captures; nothing where that is no body."""
+    found: dict[Tensor, Tensor] = getattr(tensor.graph, "captures", {})
+    return found
 
 
 class _Sweep:

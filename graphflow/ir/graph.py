@@ -283,7 +283,12 @@ _current: ContextVar[Graph | None] = ContextVar("graphflow_current_graph", defau
 
 
 def default_graph() -> Graph:
-    """The current graph of this context; the first use makes an empty one."""
+    """The current graph of this context; the first use makes an empty one.
+
+    >>> import graphflow as gf
+    >>> gf.default_graph() is gf.constant(1.0).graph
+    True
+    """
     graph = _current.get()
     if graph is None:
         graph = Graph("default")
@@ -307,6 +312,12 @@ def reset_default_graph() -> None:
 
     Raises:
         GraphError: inside a `with graph:` block, where there is no default to forget.
+
+    >>> import graphflow as gf
+    >>> before = gf.default_graph()
+    >>> gf.reset_default_graph()
+    >>> gf.default_graph() is before
+    False
     """
     graph = _current.get()
     if graph is not None and graph._tokens:

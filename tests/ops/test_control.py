@@ -462,3 +462,20 @@ def test_an_index_too_narrow_for_the_number_of_branches() -> None:
     for backend in ("numpy", "jax"):
         with gf.Session(backend=backend, level="O0") as session:
             assert [float(session.run(y, {index: np.int8(i)})) for i in (-5, 3, 127)] == [0.0, 3.0, 127.0]
+
+
+def test_gradients_inside_a_body_do_not_pass_over_what_was_computed_outside() -> None:
+    w = gf.placeholder("w", (3,))
+    outside = w * 2.0
+    frozen = gf.stop_gradient(w) * 3.0
+
+    def direct(c: Any, _: Any) -> Any:
+        return gf.gradients(gf.sum(w * c * frozen), [w])[0], None
+
+    def around(c: Any, _: Any) -> Any:
+        return gf.gradients(gf.sum(outside * c), [w])[0], None
+
+    last, _ = gf.scan(direct, gf.ones((3,)), length=1)
+    assert gf.Session(backend="numpy").run(last, {w: [1.0, 2.0, 3.0]}).tolist() == [3.0, 6.0, 9.0]
+    with pytest.raises(GradientError, match="captured there, multiply:0, was computed from it outside"):
+        gf.scan(around, gf.ones((3,)), length=1)
