@@ -19,6 +19,7 @@ from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only, value_key
 from graphflow.ir.data import as_array
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DType, as_dtype, float64, floating, promote, scalar_dtype
+from graphflow.ir.found_sizes import found_size
 from graphflow.ir.graph import Graph, checked_name, default_graph, describe, open_body
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import OpDef, registry
@@ -66,10 +67,12 @@ class Builder:
         Raises:
             GraphFlowError: with the operands and the user's line, if they do not fit the operator.
         """
-        known = None if given else self._known(op, inputs)
+        known = None if given or op.finds_size else self._known(op, inputs)
         if known is not None:
             return _outputs(self.make(op, tuple(inputs), known[0], known[1], name))
         try:
+            if op.finds_size and (given is None or given.get("size") is None):
+                given = {**(given or {}), "size": found_size(self.graph, op.name)}
             tensors = self.operands(op, inputs)
             attrs, made = self._typed(op, tensors, given)
         except GraphFlowError as error:

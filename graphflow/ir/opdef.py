@@ -48,6 +48,7 @@ TRAITS = {
     "associative": "(x op y) op z = x op (y op z) in exact arithmetic",
     "idempotent": "op(op(x)) = op(x)",
     "injective": "each output element is a copy of one input element",
+    "finds_size": "without a `size`, as many results as the values make: a found size",
     "any_dtype": "it also takes the dtypes that nothing computes with: float8, int4, string and the like",
     "view": "the output may share the memory of the first input",
     "in_place": "the output may overwrite the first input that has its type",
@@ -118,6 +119,7 @@ class OpDef:
         self.computed: Callable[[Types, dict], dict] | None = None
         self.promotion = promotion
         self.traits = traits
+        self.finds_size = "finds_size" in traits
         self.vjp: Callable[..., Any] | NotDifferentiable | None = None
         self.decompose: Callable[[Builder, Node], Sequence[Tensor]] | None = None
         parameters = inspect.signature(reference).parameters.values()

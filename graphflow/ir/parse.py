@@ -16,6 +16,7 @@ from graphflow.ir.attrs import Attrs
 from graphflow.ir.body import Body
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.fed_sizes import fed_element, fed_symbol, unfed
+from graphflow.ir.found_sizes import found_symbol, is_found
 from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import REQUIRED, OpDef, registry
@@ -164,6 +165,9 @@ class _Parser:
             high = line.take_int("the largest size", LARGEST_SIZE) if line.kind == "int" else None
         try:
             is_fed = fed_element(name) is not None and low <= 0 and high is None
+            if is_found(name) and (low, high) == (0, None):
+                self.scope.symbols[name] = found_symbol(name)
+                return
             self.scope.symbols[name] = size = fed_symbol(name, low) if is_fed else Dim(name, low, high)
             if (low, high) != (0, None) and not is_fed:
                 self.graph.bounded[name] = size

@@ -41,13 +41,6 @@ def overlaps(low, high, one_low, one_high, threshold, xp=np):
 
 
 def _suppression_attrs(types, attrs):
-    if attrs["size"] is None:
-        raise AttributeValueError(
-            "non_max_suppression needs a size: how many boxes it keeps depends on their values, and the "
-            "sizes in a graph are fixed before it runs",
-            hint="pass size=, the most there can be (the rest holds fill_value); batch * classes * "
-            "max_output_boxes_per_class is always enough",
-        )
     size = dims.as_size(attrs["size"])
     if isinstance(size, int) and size < 0:
         raise AttributeValueError(f"non_max_suppression needs a size of at least 0, not {size}")
@@ -99,6 +92,7 @@ def _kept(low, high, scores, most, iou_threshold, score_threshold):
     infer=only("float", _suppression_type, "non_max_suppression"),
     normalize=_suppression_attrs,
     promotion="same",
+    traits="finds_size",
 )
 @wide
 def non_max_suppression(
@@ -125,17 +119,18 @@ def non_max_suppression(
         iou_threshold: the overlap above which the worse box goes.
         score_threshold: only boxes with a higher score count; None for all.
         center_point_box: whether boxes are (x centre, y centre, width, height) instead.
-        size: the most there can be in all, symbolic too; more are left out.
+        size: the most there can be in all, symbolic too; more are left out. None for all that are kept,
+            on the numpy backend; on others batch * classes * max_output_boxes_per_class is always enough.
         fill_value: the entries of the rows that are left over.
 
     Returns:
         int64 [size, 3]: rows (image, class, number of the box), by image, class and falling score.
 
     Raises:
-        AttributeValueError: without `size`, as the number of rows depends on the values.
+        BackendError: on jax without `size`, as the number of rows depends on the values.
         ShapeError: if boxes and scores do not fit.
 
-    ONNX NonMaxSuppression-11 with a fixed size.
+    ONNX NonMaxSuppression-11.
 
     >>> import graphflow as gf
     >>> boxes, scores = gf.placeholder("boxes", ("n", 50, 4)), gf.placeholder("scores", ("n", 3, 50))
@@ -146,15 +141,16 @@ def non_max_suppression(
     low, high = corners(boxes, center_point_box)
     iou = np.asarray(iou_threshold, boxes.dtype)
     least = None if score_threshold is None else np.asarray(score_threshold, boxes.dtype)
-    result = np.full((size, 3), fill_value, np.int64)
     rows = [
         (image, label, number)
         for image in range(scores.shape[0])
         for label in range(scores.shape[1])
         for number in _kept(low[image], high[image], scores[image, label], most, iou, least)
-    ][:size]
-    if rows:
-        result[: len(rows)] = rows
+    ]
+    result = np.full((len(rows) if isinstance(size, dims.Dim) else size, 3), fill_value, np.int64)
+    kept = rows[: len(result)]
+    if kept:
+        result[: len(kept)] = kept
     return result
 
 

@@ -1,7 +1,8 @@
 """Selections whose number depends on the values: nonzero positions, unique values, masked slices.
 
-The sizes in a graph are fixed before it runs, so each takes `size`, the most elements there can be:
-what is left over holds a fill value, and what does not fit is left out. (Family sorting.)
+Each takes `size`, the most elements there can be: what is left over holds a fill value, and what does
+not fit is left out. Without one it gives as many as there are, a found size (`ir.found_sizes`), which
+only targets that run node by node can do. (Family sorting.)
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 from graphflow.errors import AttributeValueError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.builder import Builder
-from graphflow.ir.dims import Size
+from graphflow.ir.dims import Dim, Size
 from graphflow.ir.dtypes import DType, bool_, int64
+from graphflow.ir.found_sizes import found_size
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
@@ -23,22 +25,11 @@ from graphflow.ops.inference import normalize_axis, only, show, whole_number
 from graphflow.ops.rearrange import unstack
 from graphflow.ops.sorting import REALS, ascending_order
 
-SHAPE_KEEPING = {
-    "nonzero": "gf.where(x, y, 0) keeps the shape, gf.count_nonzero(x) counts",
-    "compress": "gf.where(condition, x, 0) keeps the shape",
-    "unique": "gf.sort(x) keeps the shape",
-}
-
 
 def _fixed_size(size: Any, operation: str) -> Size:
     """The size as an int or Dim, if one was given."""
     if size is None:
-        way_out = "pass size=, the most there can be (the rest holds fill_value)"
-        raise AttributeValueError(
-            f"{operation} needs a size: how many elements it finds depends on their values, "
-            "and the sizes in a graph are fixed before it runs",
-            hint=f"{way_out}; or {SHAPE_KEEPING[operation]}",
-        )
+        raise AttributeValueError(f"{operation} needs a size", hint="pass size=, the most there can be")
     fixed = dims.as_size(size)
     if isinstance(fixed, int) and fixed < 0:
         raise AttributeValueError(f"{operation} needs a size of at least 0, not {fixed}")
@@ -82,24 +73,27 @@ def _argwhere_type(types, attrs):
     return (TensorType(int64, (attrs["size"], rank)),)
 
 
-@op("sorting", infer=_argwhere_type, normalize=_argwhere_attrs)
+@op("sorting", infer=_argwhere_type, normalize=_argwhere_attrs, traits="finds_size")
 def argwhere(x, /, size=None, fill_value=0):
     """The positions of the elements that are not 0 (NaN counts), in row-major order: int64 [size, rank].
 
     Arguments:
         x: a tensor of any dtype and of rank 1 or more.
-        size: the most positions there can be, symbolic too; more are left out.
+        size: the most positions there can be, symbolic too; more are left out. None for all there are,
+            on the numpy backend.
         fill_value: the entries of the rows that are left over.
 
     Raises:
-        AttributeValueError: without `size`, as the number of positions depends on the values.
+        BackendError: on jax without `size`, as the number of positions depends on the values.
 
-    ONNX NonZero-13, transposed, with a fixed size; NumPy `argwhere`.
+    ONNX NonZero-13, transposed; NumPy `argwhere`.
 
     >>> import graphflow as gf
     >>> gf.argwhere(gf.placeholder("mask", ("n", 4), gf.bool), size=10).type
     int64[10, 2]
     """
+    if isinstance(size, Dim):
+        return np.argwhere(x != 0)
     found = np.argwhere(x != 0)[:size]
     result = np.full((size, x.ndim), fill_value, np.int64)
     result[: len(found)] = found
@@ -115,13 +109,14 @@ def nonzero(x: Any, size: Any = None, fill_value: int = 0) -> tuple[Tensor, ...]
 
     Arguments:
         x: a tensor of any dtype and of rank 1 or more.
-        size: the most positions there can be, symbolic too; more are left out.
+        size: the most positions there can be, symbolic too; more are left out. None for all there are,
+            on the numpy backend.
         fill_value: the entries that are left over.
 
     Raises:
-        AttributeValueError: without `size`, as the number of positions depends on the values.
+        BackendError: on jax without `size`, as the number of positions depends on the values.
 
-    Array API `nonzero` with a fixed size.
+    Array API `nonzero`; numpy finds all, jax needs a size.
 
     >>> import graphflow as gf
     >>> rows, columns = gf.nonzero(gf.placeholder("mask", ("n", 4), gf.bool), size=10)
@@ -156,11 +151,12 @@ def compress(
         condition: a vector, true where it is not 0, as long as the axis or shorter.
         x: a tensor of any dtype.
         axis: an int, or None for the elements of x in row-major order.
-        size: the most slices there can be, symbolic too; more are left out.
+        size: the most slices there can be, symbolic too; more are left out. None for all there are, on
+            the numpy backend.
         fill_value: the elements of the slices that are left over.
 
     Raises:
-        AttributeValueError: without `size`, as the number of slices depends on the values.
+        BackendError: on jax without `size`, as the number of slices depends on the values.
         ShapeError: if the condition is longer than the axis.
 
     ONNX Compress-28 with a fixed size.
@@ -171,7 +167,8 @@ def compress(
     float32[4]
     """
     b, (condition, x) = with_tensors(condition, x)
-    size = _fixed_size(size, "compress")
+    exact = size is None
+    size = found_size(b.graph, "compress") if exact else _fixed_size(size, "compress")
     fill = storable(fill_value, x.dtype, "compress")
     if axis is None:
         x = b.reshape(x, shape=(dims.product(x.shape),))
@@ -185,6 +182,8 @@ def compress(
     if x.shape[place] == 0:
         return b.broadcast_to(b.like(fill, x), shape=(*x.shape[:place], size, *x.shape[place + 1 :]))
     chosen = b.squeeze(b.argwhere(condition, size=size), axis=1)
+    if exact:
+        return b.take(x, chosen, axis=place)
     used = _used(b, size, b.sum(b.astype(condition, dtype=bool_)))
     used = b.reshape(used, shape=(size, *(1,) * (x.ndim - place - 1)))
     return b.where(used, b.take(x, chosen, axis=place), b.like(fill, x))
@@ -206,7 +205,7 @@ def _unique_type(types, attrs):
     return TensorType(x.dtype, (size,)), vector, TensorType(int64, x.shape), vector
 
 
-@op("sorting", infer=only(REALS, _unique_type, "unique"), normalize=_unique_attrs)
+@op("sorting", infer=only(REALS, _unique_type, "unique"), normalize=_unique_attrs, traits="finds_size")
 def unique_all(x, /, size=None, fill_value=0):
     """The different values in x, ascending, with where they stand and how often.
 
@@ -214,7 +213,8 @@ def unique_all(x, /, size=None, fill_value=0):
 
     Arguments:
         x: real numbers or booleans of any shape.
-        size: the most values there can be, symbolic too; more are left out, from the largest down.
+        size: the most values there can be, symbolic too; more are left out, from the largest down. None
+            for all there are, on the numpy backend.
         fill_value: the values that are left over; their counts and indices are 0.
 
     Returns:
@@ -223,10 +223,10 @@ def unique_all(x, /, size=None, fill_value=0):
         counts [size]. All but the values are int64.
 
     Raises:
-        AttributeValueError: without `size`, as the number of values depends on them.
+        BackendError: on jax without `size`, as the number of values depends on them.
         DTypeError: for complex numbers.
 
-    Array API `unique_all`, ONNX Unique-11 without axis, with a fixed size.
+    Array API `unique_all`, ONNX Unique-11 without axis.
 
     >>> import graphflow as gf
     >>> [y.type for y in gf.unique_all(gf.placeholder("x", ("n", 2)), size=8)]
@@ -240,6 +240,7 @@ def unique_all(x, /, size=None, fill_value=0):
     starts = np.append(np.flatnonzero(first), flat.size)
     inverse = np.empty(flat.shape, np.int64)
     inverse[order] = np.cumsum(first) - 1
+    size = len(starts) - 1 if isinstance(size, Dim) else size
     values, indices, counts = np.full(size, fill_value, x.dtype), *np.zeros((2, size), np.int64)
     kept = min(size, len(starts) - 1)
     indices[:kept] = order[starts[:kept]]

@@ -79,7 +79,8 @@ def unique(
         x: real numbers or booleans.
         axis: the axis that counts the slices, or None for the elements of x.
         sorted: in ascending order; otherwise in the order of their first occurrence.
-        size: the most there can be, symbolic too; more are left out, from the largest down.
+        size: the most there can be, symbolic too; more are left out, from the largest down. None for all
+            there are, on the numpy backend.
         fill_value: the elements that are left over; their counts and indices are 0.
 
     Returns:
@@ -88,10 +89,10 @@ def unique(
         and counts [size]. All but the values are int64.
 
     Raises:
-        AttributeValueError: without `size`, as the number depends on the values.
+        BackendError: on jax without `size`, as the number depends on the values.
         DTypeError: for complex numbers.
 
-    ONNX Unique-28 with a fixed size.
+    ONNX Unique-28.
 
     >>> import graphflow as gf
     >>> [y.type for y in gf.unique(gf.placeholder("x", ("n", 3)), axis=0, size=8)]

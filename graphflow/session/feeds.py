@@ -19,6 +19,7 @@ from graphflow.ir.data import as_array
 from graphflow.ir.dims import Dim, Size, Symbol
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.fed_sizes import placeholders_in
+from graphflow.ir.found_sizes import is_found
 from graphflow.ir.graph import describe
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.text import sizes_of
@@ -316,8 +317,13 @@ def check_constraints(
             )
 
 
+def _is_found(size: Dim) -> bool:
+    """Whether a size depends on nothing but sizes that the run itself finds."""
+    return all(map(is_found, dims.symbols(size)))
+
+
 def require_static(program: Program) -> None:
-    """Raise if a size of a specialised program is still symbolic.
+    """Raise if a size of a specialised program is still symbolic, and will not be found by running it.
 
     Raises:
         FeedError: with the node that needs it and its user's line.
@@ -326,7 +332,7 @@ def require_static(program: Program) -> None:
         sizes = [size for tensor in node.outputs if not tensor.type.is_static for size in tensor.shape]
         for value in node.attrs.values():
             sizes += value if isinstance(value, tuple) else (value,)
-        unknown = next((size for size in sizes if isinstance(size, Dim)), None)
+        unknown = next((size for size in sizes if isinstance(size, Dim) and not _is_found(size)), None)
         if unknown is not None:
             names = ", ".join(dims.symbols(unknown))
             raise FeedError(

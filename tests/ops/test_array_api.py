@@ -59,7 +59,7 @@ DTYPES = [
 ]  # fmt: skip
 REASONS = {"device": "the device is chosen by the session that runs the graph"}
 DATA_DEPENDENT = {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values"}
-"""The sizes of their results depend on values, so that they need `size=`."""
+"""The sizes of their results depend on values, so that they take `size=`, which XLA needs."""
 
 
 def _functions() -> dict[str, list[str]]:

@@ -72,7 +72,6 @@ def test_the_gradient_goes_to_the_first_occurrence() -> None:
 @pytest.mark.parametrize(
     ("x", "options", "error"),
     [
-        ([1.0], {}, AttributeValueError),
         ([1.0], {"axis": 1, "size": 1}, AttributeValueError),
         ([1.0], {"axis": 0, "size": -1}, AttributeValueError),
         ([1], {"axis": 0, "size": 1, "fill_value": 0.5}, AttributeValueError),

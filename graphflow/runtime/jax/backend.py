@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
+from graphflow.ir.found_sizes import found_in
 from graphflow.ir.node import Node
 from graphflow.ops.custom import CustomOp
 from graphflow.optimizer.pipelines import level_pipeline
@@ -134,6 +135,8 @@ class JaxBackend:
         for tensor in (*node.outputs, *node.inputs):
             if tensor.dtype.name in NO_DTYPE:
                 return NO_DTYPE[tensor.dtype.name]
+        if next(found_in(node), None) is not None:
+            return "a size of it depends on values: pass size=, the most there can be"
         op = node.op
         if op.name in LOWERINGS or "jax" in op.lowerings or not _OUTSIDE.isdisjoint(op.traits):
             return None

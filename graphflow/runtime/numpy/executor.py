@@ -13,8 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
+from graphflow.ir import dims
+from graphflow.ir.attrs import substitute_dims
 from graphflow.ir.data import as_result
+from graphflow.ir.dims import Dim
+from graphflow.ir.found_sizes import found_in
 from graphflow.ir.node import Node, Tensor
+from graphflow.ir.types import Shape
 from graphflow.optimizer.program import Program
 
 _OUTSIDE = ("placeholder", "variable", "session_key")
@@ -22,12 +27,16 @@ _OUTSIDE = ("placeholder", "variable", "session_key")
 
 @dataclass(slots=True)
 class Step:
-    """One node to run: the slots it reads and writes, and those that are free afterwards."""
+    """One node to run: the slots it reads and writes, and those that are free afterwards.
+
+    `needs` are the names of sizes in its attributes that are known only when other steps have run.
+    """
 
     node: Node
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     frees: tuple[int, ...]
+    needs: tuple[str, ...]
 
 
 class NumpyExecutable:
@@ -77,9 +86,10 @@ class NumpyExecutable:
             if slot is not None:
                 values[slot] = np.asarray(value)
         taken = {id(value) for value in values if value is not None}
+        found: dict[str, int] = {}
         with np.errstate(all="ignore"):
             for step in self._steps:
-                _run(step, values)
+                _run(step, values, found)
         results = [_owned(values[slot], taken) for slot in self._outputs]
         count = self.program.fetch_count
         return results[:count], results[count:]
@@ -92,7 +102,7 @@ class NumpyExecutable:
         return self._slots.setdefault(tensor, len(self._slots))
 
     def _plan(self, order: Sequence[Node]) -> list[Step]:
-        nodes = [node for node in order if node.op.name not in _OUTSIDE]
+        nodes = _after_their_sizes([node for node in order if node.op.name not in _OUTSIDE])
         last = {tensor: position for position, node in enumerate(nodes) for tensor in node.inputs}
         steps = []
         kept = set(self.program.outputs)
@@ -102,8 +112,40 @@ class NumpyExecutable:
             done = {tensor: None for tensor in node.inputs if last[tensor] == position}
             done.update((tensor, None) for tensor in node.outputs if tensor not in last)
             frees = tuple([self._slot(tensor) for tensor in done if tensor not in kept])
-            steps.append(Step(node, reads, writes, frees))
+            steps.append(Step(node, reads, writes, frees, _needed_sizes(node)))
         return steps
+
+
+def _needed_sizes(node: Node) -> tuple[str, ...]:
+    """The found sizes in the attributes of a node, but for one that it finds itself."""
+    own = dims.symbols(node.attrs["size"]) if node.op.finds_size else ()
+    return tuple(dict.fromkeys(name for name in found_in(node) if name not in own))
+
+
+def _after_their_sizes(nodes: list[Node]) -> list[Node]:
+    """The nodes, those that need a found size put off until it is found."""
+    if not any(_needed_sizes(node) for node in nodes):
+        return nodes
+    made: list[Node] = []
+    found: set[str] = set()
+    known = {tensor for node in nodes for tensor in node.outputs}
+    waiting = nodes
+    while waiting:
+        later: list[Node] = []
+        for node in waiting:
+            ready = found.issuperset(_needed_sizes(node)) and not known.intersection(node.inputs)
+            (made if ready else later).append(node)
+            if ready:
+                known.difference_update(node.outputs)
+                found.update(found_in(node))
+        if len(later) == len(waiting):
+            raise BackendError(
+                f"nothing finds the size {_needed_sizes(later[0])[:1]} of {later[0].name!r}",
+                hint="fetch it together with what finds it",
+                origin=later[0].origin,
+            )
+        waiting = later
+    return made
 
 
 def _check_sources(program: Program, order: Sequence[Node]) -> None:
@@ -119,10 +161,11 @@ def _check_sources(program: Program, order: Sequence[Node]) -> None:
             )
 
 
-def _run(step: Step, values: list[Any]) -> None:
+def _run(step: Step, values: list[Any], found: dict[str, int]) -> None:
     node = step.node
+    attrs = substitute_dims(node.attrs, found) if step.needs else node.attrs
     try:
-        made = node.op.reference(*[values[slot] for slot in step.reads], **node.attrs)
+        made = node.op.reference(*[values[slot] for slot in step.reads], **attrs)
     except Exception as error:
         _blame(node, [values[slot] for slot in step.reads], error)
     results = made if isinstance(made, tuple) else (made,)
@@ -133,9 +176,19 @@ def _run(step: Step, values: list[Any]) -> None:
         declared = tensor.type
         if array.dtype != declared.dtype.numpy or (declared.is_static and array.shape != declared.shape):
             _wrong(node, f"{array.dtype}{list(array.shape)}", str(declared))
+        if not declared.is_static:
+            _find(declared.shape, array.shape, found)
         values[slot] = array
     for slot in step.frees:
         values[slot] = None
+
+
+def _find(declared: Shape, actual: tuple[int, ...], found: dict[str, int]) -> None:
+    """Remember the sizes that a result tells."""
+    for size, number in zip(declared, actual):
+        symbol = size.symbol if isinstance(size, Dim) else None
+        if symbol is not None:
+            found.setdefault(symbol.name, number)
 
 
 def _blame(node: Node, arrays: Sequence[np.ndarray], error: Exception) -> NoReturn:
