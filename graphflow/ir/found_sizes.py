@@ -28,7 +28,7 @@ def found_size(graph: Graph, name: str) -> Dim:
 
     >>> import graphflow as gf
     >>> found_size(gf.Graph(), "nonzero")
-    nonzero_size?
+    'nonzero_size?'
     """
     if graph.outer is not None:
         raise ShapeError(
