@@ -108,7 +108,9 @@ def _way_around(source: Tensor, inside: Tensor, targets: Sequence[Tensor]) -> Te
     """A tensor around a body that the targets read and that depends on `source`, if there is one."""
     above = {tensor for node in ancestors(targets) for tensor in node.outputs}
     pending = [
-        (outer, outer) for outer, inner in _captures(inside).items() if inner in above and inner is not inside
+        (outer, outer)
+        for inner, outer in getattr(inside.graph, "outside", {}).items()
+        if inner in above and inner is not inside
     ]
     seen: set[Tensor] = set()
     while pending:
@@ -119,16 +121,11 @@ def _way_around(source: Tensor, inside: Tensor, targets: Sequence[Tensor]) -> Te
         if tensor in seen or not tensor.dtype.is_differentiable:
             continue
         seen.add(tensor)
-        pending += [(outer, captured) for outer, inner in _captures(tensor).items() if inner is tensor]
+        outer = getattr(tensor.graph, "outside", {}).get(tensor)
+        pending += [] if outer is None else [(outer, captured)]
         if not isinstance(vjp, NotDifferentiable):
             pending += [(read, captured) for read in tensor.node.inputs]
     return None
-
-
-def _captures(tensor: Tensor) -> dict[Tensor, Tensor]:
-    """What the body that a tensor belongs to captures; nothing where that is no body."""
-    found: dict[Tensor, Tensor] = getattr(tensor.graph, "captures", {})
-    return found
 
 
 class _Sweep:

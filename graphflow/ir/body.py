@@ -52,7 +52,8 @@ class Body(Graph):
 
     Attributes:
         outer: the graph around it while it is open, else None.
-        captures: the outer tensor that each captured parameter stands for, in order; empty once closed.
+        captures: what stands in it for each outer tensor that was captured, in order; empty once closed.
+        outside: the other way round.
         repeats: whether it is run many times by one node, as the body of a loop.
         iteration: the parameter that counts those runs, if something in it asked for one.
         shut: whether the function that built it has ended, so that nothing may be added.
@@ -63,6 +64,7 @@ class Body(Graph):
         super().__init__(name)
         self.outer = outer
         self.captures: dict[Tensor, Tensor] = {}
+        self.outside: dict[Tensor, Tensor] = {}
         self.repeats = repeats
         self.iteration: Tensor | None = None
         self.source: Source | None = None
@@ -141,6 +143,7 @@ class Body(Graph):
             else:
                 found = self.parameter(tensor.type, node.name.rpartition("/")[2], node.origin)
             self.captures[tensor] = found
+            self.outside[found] = tensor
         return found
 
     def count(self) -> Tensor:

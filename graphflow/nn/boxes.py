@@ -7,7 +7,8 @@ from typing import Any
 from graphflow.errors import DTypeError
 from graphflow.ir.builder import Builder
 from graphflow.ir.node import Tensor
-from graphflow.nn.places import cast, wide
+from graphflow.nn.places import cast
+from graphflow.nn.precision import wide
 from graphflow.nn.sampling import flag
 from graphflow.ops.composite import composite, with_tensors
 from graphflow.ops.inference import require, show

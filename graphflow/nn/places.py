@@ -15,7 +15,7 @@ import numpy as np
 from graphflow.ir import dims
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Size
-from graphflow.ir.dtypes import DType, float32, int32, int64
+from graphflow.ir.dtypes import DType, int32, int64
 from graphflow.ir.node import Tensor
 
 _A = -0.75
@@ -40,11 +40,6 @@ class Places(NamedTuple):
 
     indices: Tensor
     weights: Tensor | None
-
-
-def wide(b: Builder, x: Tensor) -> Tensor:
-    """x in float32, unless it is float32 or wider."""
-    return b.astype(x, dtype=float32) if x.dtype.itemsize <= 2 or not x.dtype.is_floating else x
 
 
 def cast(b: Builder, x: Tensor, dtype: DType) -> Tensor:

@@ -10,7 +10,8 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import int64
 from graphflow.ir.node import Tensor
-from graphflow.nn.places import Places, around, cast, clamped, gathered, inside, read, wide
+from graphflow.nn.places import Places, around, cast, clamped, gathered, inside, read
+from graphflow.nn.precision import wide
 from graphflow.ops.composite import composite, with_tensors
 from graphflow.ops.inference import entries, real_number, require, show, whole_number
 from graphflow.ops.rearrange import stack, unstack

@@ -10,7 +10,8 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import DType, int64
 from graphflow.ir.node import Tensor
-from graphflow.nn.places import Places, around, cast, clamped, inside, wide
+from graphflow.nn.places import Places, around, cast, clamped, inside
+from graphflow.nn.precision import wide
 from graphflow.nn.regions import Regions, checked, each, images, regions_of
 from graphflow.ops.composite import composite, with_tensors
 from graphflow.ops.inference import real_number, whole_number

@@ -11,7 +11,8 @@ from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import DType, int64
 from graphflow.ir.node import Tensor
 from graphflow.ir.types import as_shape
-from graphflow.nn.places import Places, around, cast, clamped, inside, read, wide
+from graphflow.nn.places import Places, around, cast, clamped, inside, read
+from graphflow.nn.precision import wide
 from graphflow.ops.composite import composite, with_tensor, with_tensors
 from graphflow.ops.inference import entries, require, show
 from graphflow.ops.rearrange import unstack

@@ -95,10 +95,10 @@ def _product(tensor: Tensor | None, moving: set[Tensor]) -> tuple[Tensor, Tensor
 
 def _active_carries(opened: Source, wanted: list[bool], carries: int) -> list[bool]:
     """For each parameter whether a wanted operand reaches it, through carries of earlier steps too."""
-    active = list(wanted)
+    active, order = list(wanted), creation_order(ancestors(opened.outputs))
     while True:
         reached = {tensor for tensor, flag in zip(opened.parameters, active) if flag}
-        for node in creation_order(ancestors(opened.outputs)):
+        for node in order:
             if any(tensor in reached for tensor in node.inputs):
                 reached.update(node.outputs)
         grown = [

@@ -98,8 +98,8 @@ def _is_small(tensor: Tensor) -> bool:
 
 def _captured(tensor: Tensor) -> Tensor | None:
     """The tensor around a body that is being built for which a parameter of the body stands."""
-    captures = getattr(tensor.node.graph, "captures", {})
-    return next((outer for outer, inner in captures.items() if inner is tensor), None)
+    outer: Tensor | None = getattr(tensor.node.graph, "outside", {}).get(tensor)
+    return outer
 
 
 def _reads(tensor: Tensor) -> Sequence[Tensor]:

@@ -83,7 +83,7 @@ class Walk:
     def _captured(self, parameter: Tensor) -> Operand:
         """What an open body took from around it since the walk began."""
         graph: Any = self.graph
-        outer = next(outer for outer, inner in graph.captures.items() if inner is parameter)
+        outer = graph.outside[parameter]
         return Operand(self.batch.builder.graph.bring(outer), False)
 
     def _copied(self, node: Node) -> list[Operand]:

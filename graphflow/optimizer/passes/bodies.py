@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from graphflow.ir.attrs import Attrs
 from graphflow.ir.body import Body, bodies_of, map_bodies
 from graphflow.ir.node import Node
 from graphflow.optimizer.journal import PassRecord
@@ -41,9 +42,9 @@ def _optimizer(node: Node, context: PassContext) -> Callable[[Body], Body]:
     return lambda body: optimized(body, context, node, next(numbers))
 
 
-def _replace(node: Node, attrs: object, context: PassContext) -> None:
+def _replace(node: Node, attrs: Attrs, context: PassContext) -> None:
     builder = context.rewriter.builder.standing_for([node], "bodies")
-    made = builder.make(node.op, node.inputs, attrs, [tensor.type for tensor in node.outputs], None)  # type: ignore[arg-type]
+    made = builder.make(node.op, node.inputs, attrs, [tensor.type for tensor in node.outputs], None)
     context.rewriter.replace(node, made.outputs, "bodies", "its body was optimised", kind="body")
 
 
