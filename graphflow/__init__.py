@@ -145,6 +145,7 @@ from graphflow.ops.elementwise import (
     square,
     subtract,
 )
+from graphflow.ops.fed_axis import for_axis
 from graphflow.ops.front_door import trace
 from graphflow.ops.functions import erf, exp, expm1, hypot, log, log1p, log2, log10, logaddexp, rsqrt, sqrt
 from graphflow.ops.indexing import (
@@ -352,7 +353,8 @@ __all__ = [
     "divide", "dynamic_quantize_linear", "e", "einsum", "empty", "empty_like", "equal", "erf", "errors",
     "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float16", "float32",
     "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e4m3fn", "float8_e4m3fnuz",
-    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "floor", "floor_divide", "fmod", "fori_loop",
+    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "floor", "floor_divide", "fmod", "for_axis",
+    "fori_loop",
     "from_dlpack", "from_jax", "full", "full_like", "function", "gather_nd", "gradients", "greater",
     "greater_equal",
     "group", "hessian", "hessian_vector_product", "hypot", "identity", "iinfo", "imag", "index_add", "inf",

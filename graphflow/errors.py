@@ -112,6 +112,10 @@ class AttributeValueError(GraphFlowError):
     """An operator's attribute is unknown, missing, or has a value it cannot take."""
 
 
+class AxisNotKnown(AttributeValueError):
+    """An axis is known only when it is fed, where it has to be known while building."""
+
+
 class GraphError(GraphFlowError):
     """A graph is used against its rules: mixed graphs, a name used twice, a frozen graph that grows."""
 

@@ -41,7 +41,7 @@ class Symbol:
 
 
 class Compound:
-    """A floor division, remainder, maximum, minimum or `given` of two sizes that does not simplify."""
+    """A floor division, remainder, maximum, minimum, `given` or `equal` that does not simplify."""
 
     __slots__ = ("kind", "left", "right", "key", "min", "max")
 
@@ -156,6 +156,8 @@ def _compound_bounds(
     if kind == "min":
         known = [high for high in highs if high is not None]
         return None if None in lows else min(lows), min(known, default=None)  # type: ignore[type-var]
+    if kind == "equal":
+        return 0, 1
     if kind == "given" or left[0] is None or left[0] < 0 or right[0] is None or right[0] <= 0:
         return None, None
     if kind == "//":

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from graphflow.errors import UNFORESEEN, AttributeValueError, DTypeError, GraphError, GraphFlowError
+from graphflow.errors import (
+    UNFORESEEN,
+    AttributeValueError,
+    AxisNotKnown,
+    DTypeError,
+    GraphError,
+    GraphFlowError,
+)
 from graphflow.ir import dims, narrow, provenance
 from graphflow.ir.attrs import EMPTY, Attrs, freeze, read_only, value_key
 from graphflow.ir.data import as_array
@@ -337,7 +344,10 @@ def call(op: OpDef, inputs: Sequence[Any], given: dict[str, Any] | None, name: s
     """Apply an operator in the graph of the first tensor among its inputs, else in the current graph."""
     if name is not None:
         name = checked_name(name, "node")
-    return builder_for(inputs).apply(op, inputs, given, name)
+    try:
+        return builder_for(inputs).apply(op, inputs, given, name)
+    except AxisNotKnown as error:
+        return OpDef.for_each_axis(op, inputs, {**(given or {}), "name": name}, error)
 
 
 OpDef.apply = staticmethod(call)

@@ -71,8 +71,26 @@ def copy_nodes(
     memo: Memo = {}
     for node in nodes:
         if not node.outputs or not all(tensor in copies for tensor in node.outputs):
-            for old, new in zip(node.outputs, copy_node(target, node, copies, sizes, memo).outputs):
+            made = _chosen(target, node, copies, sizes) if sizes and node.op.choose is not None else None
+            if made is None:
+                made = copy_node(target, node, copies, sizes, memo).outputs
+            for old, new in zip(node.outputs, made):
                 copies.setdefault(old, new)
+
+
+def _chosen(
+    target: Graph, node: Node, copies: Mapping[Tensor, Tensor], sizes: Mapping[str, Size]
+) -> Sequence[Tensor] | None:
+    """The outputs of the body that these sizes choose in the place of a node, copied into `target`."""
+    assert node.op.choose is not None
+    try:
+        body = node.op.choose(node.attrs, sizes)
+    except GraphFlowError as error:
+        raise error.located(origin=node.origin) from None
+    if body is None:
+        return None
+    made: Sequence[Tensor] = body.substitute(sizes).inline(target, [copies[read] for read in node.inputs])
+    return made
 
 
 # Sizes

@@ -13,12 +13,18 @@ assumption to whoever collects them; a session checks it when the real sizes arr
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from graphflow.errors import ShapeError
-from graphflow.ir.atoms import Compound, Symbol, Term, bounds, dim_text, terms
+from graphflow.ir.assumptions import has_assumptions, take_assumptions, unify
+from graphflow.ir.atoms import Atom, Compound, Monomial, Symbol, Term, bounds, dim_text, terms
+
+__all__ = [
+    "Dim", "Size", "Symbol", "as_size", "bounds", "equal", "floor_divide", "given_or", "has_assumptions",
+    "maximum", "minimum", "product", "remainder", "solve", "substitute", "symbols", "symbols_of",
+    "take_assumptions", "unify",
+]  # fmt: skip
 
 LONGEST = 10_000
 """Characters of the longest size: sizes double in length where the same one is used twice in each step."""
@@ -113,9 +119,10 @@ class Dim:
             return NotImplemented
         return _sum(
             [
-                (tuple(sorted(left + right, key=lambda atom: atom.key)), factor * scale)
+                (joined, factor * scale)
                 for left, factor in self.terms
                 for right, scale in terms(other)
+                if (joined := _joined(left, right)) is not None
             ]
         )
 
@@ -143,6 +150,24 @@ class Dim:
 
 
 Size: TypeAlias = int | Dim
+
+
+def _joined(left: Monomial, right: Monomial) -> Monomial | None:
+    """The product of two products of atoms; None if it is 0, as that of equal(n, 1) and equal(n, 2)."""
+    joined = sorted(left + right, key=lambda atom: atom.key)
+    if not left or not right or not any(atom.key[0] == "equal" for atom in joined):
+        return tuple(joined)
+    kept: list[Atom] = []
+    values: dict[str, str] = {}
+    for atom in joined:
+        kind, *sides = atom.key
+        if kind == "equal" and isinstance(atom, Compound) and isinstance(atom.right, int):
+            if values.setdefault(*sides) != sides[1]:
+                return None
+            if kept and kept[-1].key == atom.key:
+                continue
+        kept.append(atom)
+    return tuple(kept)
 
 
 def _sum(terms: Iterable[Term]) -> Size:
@@ -192,11 +217,7 @@ def _divide_exactly(left: Size, right: Size) -> Size | None:
 
 
 def floor_divide(left: Size, right: Size) -> Size:
-    """floor(left / right), simplified where the division is exact.
-
-    >>> floor_divide(6 * Dim("n"), 3) == 2 * Dim("n")
-    True
-    """
+    """floor(left / right), simplified where the division is exact."""
     if right == 0:
         raise ShapeError(f"the size {left} is divided by zero")
     if isinstance(left, int) and isinstance(right, int):
@@ -241,6 +262,21 @@ def given_or(value: Size, rest: Size) -> Size:
     return _compound("given", value, rest)
 
 
+def equal(left: Size, right: Size) -> Size:
+    """1 where two sizes turn out to be equal, else 0.
+
+    >>> equal(Dim("n"), 2), equal(Dim("n", min=1), 0)
+    (equal(n, 2), 0)
+    """
+    low, high = bounds(left - right)
+    if low == high == 0:
+        return 1
+    if (low is not None and low > 0) or (high is not None and high < 0):
+        return 0
+    first, second = (right, left) if isinstance(left, int) else (left, right)
+    return _compound("equal", first, second)
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """The product of all sizes; 1 for none."""
     total: Size = 1
@@ -274,6 +310,7 @@ _APPLY: dict[str, Callable[[Size, Size], Size]] = {
     "max": maximum,
     "min": minimum,
     "given": given_or,
+    "equal": equal,
 }
 
 
@@ -339,44 +376,6 @@ def solve(size: Size, actual: int) -> tuple[str, int] | None:
     if unknown is None or (actual - offset) % unknown[1]:
         return None
     return unknown[0], (actual - offset) // unknown[1]
-
-
-class _Assumptions(threading.local):
-    def __init__(self) -> None:
-        self.made: list[tuple[Size, Size]] = []
-
-
-_assumptions = _Assumptions()
-
-
-def unify(left: Size, right: Size) -> Size | None:
-    """The common value of two sizes that must be equal, or None if they never are.
-
-    When neither can be shown, equality is assumed and noted; see `take_assumptions`.
-    """
-    if left is right or left == right:
-        return left
-    if isinstance(left, int) and isinstance(right, int):
-        return None
-    low, high = bounds(left - right)
-    if (low is not None and low > 0) or (high is not None and high < 0):
-        return None
-    _assumptions.made.append((left, right))
-    return left if isinstance(left, int) else right if isinstance(right, int) else left
-
-
-def has_assumptions() -> bool:
-    """Whether `unify` has assumed anything in this thread since they were last taken."""
-    return bool(_assumptions.made)
-
-
-def take_assumptions() -> list[tuple[Size, Size]] | None:
-    """The pairs that `unify` has assumed equal in this thread since the last call; None if none."""
-    made = _assumptions.made
-    if not made:
-        return None
-    _assumptions.made = []
-    return made
 
 
 def as_size(value: Any) -> Size:

@@ -48,6 +48,8 @@ TRAITS = {
     "associative": "(x op y) op z = x op (y op z) in exact arithmetic",
     "idempotent": "op(op(x)) = op(x)",
     "injective": "each output element is a copy of one input element",
+    "reduction": "each output element combines the elements of the one input along `axis`",
+    "contraction": "each output element is a sum of products over whole rows or windows of two inputs",
     "finds_size": "without a `size`, as many results as the values make: a found size",
     "any_dtype": "it also takes the dtypes that nothing computes with: float8, int4, string and the like",
     "view": "the output may share the memory of the first input",
@@ -82,6 +84,8 @@ class OpDef:
         normalize: (input types, attrs as a dict) -> attrs in canonical form (axis=-1 becomes 1).
         settle: (input types, attrs as a dict) -> attrs in canonical form, for canonical attrs in which
             symbolic sizes have become numbers; None where `normalize` does that.
+        choose: (attrs, sizes) -> the body that stands for a node once its sizes are known, or None while they
+            are not; None for all operators but those whose choice is made when compiling.
         computed: (input types, attrs as a dict) -> attrs, applied before `normalize` to a call in which
             a tensor stands for an attribute, or for part of one; None where that makes no difference.
         promotion: how inputs get a common dtype: "same" (promote), "float" (promote, then lift
@@ -117,6 +121,7 @@ class OpDef:
         self.normalize = normalize
         self.settle: Callable[[Types, dict], dict] | None = None
         self.computed: Callable[[Types, dict], dict] | None = None
+        self.choose: Callable[[Attrs, Mapping[str, Any]], Any] | None = None
         self.promotion = promotion
         self.traits = traits
         self.finds_size = "finds_size" in traits
@@ -135,6 +140,9 @@ class OpDef:
 
     # How a call becomes a node, (op, inputs, given attributes, name) -> outputs; the Builder supplies it.
     apply: ClassVar[Callable[..., Any]]
+
+    # What a call with a fed axis gives, (function, arguments, keywords, error) -> outputs: `ops.fed_axis`.
+    for_each_axis: ClassVar[Callable[..., Any]]
 
     # What an operator may bring along for targets; GraphFlow's own are in tables of the targets instead.
     lowerings: Mapping[str, Callable[..., Any]] = MappingProxyType({})

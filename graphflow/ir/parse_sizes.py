@@ -29,6 +29,7 @@ _FUNCTIONS: dict[str, Callable[[Size, Size], Size]] = {
     "max": dims.maximum,
     "min": dims.minimum,
     "given": dims.given_or,
+    "equal": dims.equal,
 }
 _NEGATE = 3
 

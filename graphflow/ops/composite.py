@@ -13,11 +13,12 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from graphflow.errors import UNFORESEEN, AttributeValueError, GraphFlowError
+from graphflow.errors import UNFORESEEN, AttributeValueError, AxisNotKnown, GraphFlowError
 from graphflow.ir import dims, provenance
 from graphflow.ir.builder import Builder, builder_for
 from graphflow.ir.graph import checked_name
 from graphflow.ir.node import Tensor
+from graphflow.ir.opdef import OpDef
 
 _NUMPY = os.path.dirname(np.__file__)
 
@@ -34,6 +35,8 @@ def composite(function: Callable[P, R]) -> Callable[P, R]:
             if kwargs.get("name") is not None:
                 checked_name(kwargs["name"], function.__name__)
             return function(*args, **kwargs)
+        except AxisNotKnown as error:
+            return OpDef.for_each_axis(wrapper, args, kwargs, _placed(error, function))
         except GraphFlowError as error:
             raise _placed(error, function) from None
         except UNFORESEEN as error:

@@ -19,6 +19,7 @@ from graphflow.ir.builder import Builder, several
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.traversal import ancestors
 from graphflow.ops.control import OPAQUE, RECOMPUTE, call, switch_case, while_loop
+from graphflow.ops.static_case import static_case
 
 
 def open_again(b: Builder, body: Body) -> Source:
@@ -132,6 +133,17 @@ def _(b, node, *cotangents):
     bodies, reads, found = _closed_together(pulls, [*operands, *weights])
     made = b.switch_case(node.inputs[0], *reads, branches=bodies) if found else ()
     return [None, *_spread(len(operands), wanted, found, made)]
+
+
+@static_case.gradient
+def _(b, node, *cotangents):
+    given, weights = _real_cotangents(cotangents)
+    wanted = [number for number, needed in enumerate(wanted_of(b, node.inputs)) if needed]
+    pulls = [pull(open_again(b, branch), given, wanted) for branch in node.attrs.branches]
+    bodies, reads, found = _closed_together(pulls, [*node.inputs, *weights])
+    attrs = {name: node.attrs[name] for name in ("selector", "choices", "period")}
+    made = b.static_case(*reads, branches=bodies, **attrs) if found else ()
+    return _spread(len(node.inputs), wanted, found, made)
 
 
 @call.gradient

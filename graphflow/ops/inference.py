@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.errors import AttributeValueError, DTypeError, ShapeError
+from graphflow.errors import AttributeValueError, AxisNotKnown, DTypeError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.dtypes import DType, bool_
@@ -46,6 +46,12 @@ def _broadcast_pair(left: Shape, right: Shape) -> Shape:
         if first == 1 or second == 1:
             sizes.append(second if first == 1 else first)
             continue
+        if first != second and (_may_be_one(first) or _may_be_one(second)):
+            raise ShapeError(
+                f"whether shapes {show(left)} and {show(right)} broadcast on axis {axis - rank} depends on "
+                "an axis that is fed",
+                hint="compute all of it for each axis: gf.for_axis(function, x, axis=axis)",
+            )
         common = dims.unify(first, second)
         if common is None:
             raise ShapeError(
@@ -55,6 +61,14 @@ def _broadcast_pair(left: Shape, right: Shape) -> Shape:
             )
         sizes.append(common)
     return tuple(sizes)
+
+
+def _may_be_one(size: Size) -> bool:
+    """Whether a size is 1 for some axis that may be fed; see `static_case`."""
+    return isinstance(size, Dim) and any(
+        factor == 1 and monomial and all(atom.key[0] == "equal" for atom in monomial)
+        for monomial, factor in size.terms
+    )
 
 
 def show(shape: Sequence[Size]) -> str:
@@ -106,9 +120,8 @@ def normalize_axis(axis: Any, rank: int, operation: str) -> int:
     way_out = f"use an axis from {-rank} to {rank - 1}" if rank else "a scalar has no axes"
     axis = known(axis)
     if isinstance(axis, Dim):
-        raise AttributeValueError(
-            f"{operation} needs to know its axis while building, as the result's shape follows from it, but "
-            f"{axis} is known only when the graph runs",
+        raise AxisNotKnown(
+            f"{operation} needs to know its axis while building, but {axis} is known when the graph runs",
             hint="build a graph for each axis, or let gf.switch_case choose among the results for all axes",
         )
     if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):

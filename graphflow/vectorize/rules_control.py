@@ -72,6 +72,16 @@ def _(batch: Batch, node: Node, index: Operand, *operands: Operand) -> Any:
     return _marked(batch.again(node, index.tensor, *tensors, *outer, branches=tuple(bodies)), flags)
 
 
+@batching("static_case")
+def _(batch: Batch, node: Node, *operands: Operand) -> Any:
+    made = [opened(batch, branch, _flags(operands)) for branch in node.attrs["branches"]]
+    flags = [any(column) for column in zip(*[_flags(one.results) for one in made])]
+    results = [one.fronted(flags) for one in made]
+    bodies, outer = _closed(made, results, [one.parameters for one in made])
+    tensors = [operand.tensor for operand in operands]
+    return _marked(batch.again(node, *tensors, *outer, branches=tuple(bodies)), flags)
+
+
 def _selected(batch: Batch, node: Node, index: Tensor, operands: Sequence[Operand]) -> list[Operand]:
     """The results of all branches, of which each example takes those of its own."""
     builder, branches = batch.builder, node.attrs["branches"]

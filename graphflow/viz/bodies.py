@@ -77,6 +77,11 @@ def _switch(node: Node) -> list[Part]:
     return [_part(role, branch) for role, branch in zip(roles, branches)]
 
 
+def _static(node: Node) -> list[Part]:
+    choices = [", ".join(map(str, choice)) for choice in node.attrs["choices"]]
+    return [_part(f"if {choice}", branch) for choice, branch in zip(choices, node.attrs["branches"])]
+
+
 def _plain(node: Node) -> list[Part]:
     return [_part("body", body) for body in bodies_of(node)]
 
@@ -90,4 +95,4 @@ def _numbered(what: str, count: int) -> list[str]:
     return [what] if count == 1 else [f"{what} {number}" for number in range(count)]
 
 
-_MAKERS = {"scan": _scan, "while_loop": _while, "switch_case": _switch}
+_MAKERS = {"scan": _scan, "while_loop": _while, "switch_case": _switch, "static_case": _static}

@@ -22,6 +22,7 @@ OPERATIONS = {
     "%": (dims.remainder, lambda x, y: x % y),
     "max": (maximum, max),
     "min": (minimum, min),
+    "equal": (dims.equal, lambda x, y: int(x == y)),
 }
 
 

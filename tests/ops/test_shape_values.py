@@ -304,16 +304,6 @@ def test_a_value_that_is_not_known_is_refused_with_its_origin(x: gf.Tensor) -> N
         gf.arange(gf.variable("v", (), dtype=gf.int32))
 
 
-def test_a_fed_axis_is_refused_with_the_way_out(x: gf.Tensor) -> None:
-    axis = gf.placeholder("axis", (), gf.int32)
-    for build in (gf.sum, gf.squeeze, gf.nn.softmax, gf.flip):
-        with pytest.raises(
-            AttributeValueError, match=r"needs to know its axis while building.*'axis\[\]'"
-        ) as caught:
-            build(x, axis=axis)
-        assert "gf.switch_case" in str(caught.value)
-
-
 def test_tensors_of_a_finished_graph_keep_their_values_apart() -> None:
     values = []
     for size in (2, 3):

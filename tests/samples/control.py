@@ -81,3 +81,8 @@ sample("while_loop", VECTOR, MATRIX, **LOOP, gradient=False)
 
 for mark in ("", "recompute", "opaque"):
     sample("call", VECTOR, MATRIX, body=BRANCHES[0], mark=mark)
+
+for selector in ((0,), (1,), (-1,)):
+    sample(
+        "static_case", VECTOR, MATRIX, selector=selector, choices=((0,), (1,)), period=2, branches=BRANCHES
+    )

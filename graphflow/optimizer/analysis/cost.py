@@ -153,6 +153,7 @@ _RULES: dict[str, Callable[[Node], int]] = {
     "scan": _scan,
     "while_loop": _while,
     "switch_case": lambda node: max(map(_body, node.attrs.branches)),
+    "static_case": lambda node: max(map(_body, node.attrs.branches)),
     "call": lambda node: _body(node.attrs.body),
     "matmul": _matmul,
     "einsum": _einsum,

@@ -11,6 +11,7 @@ from jax import lax
 
 from graphflow.ir.body import Body
 from graphflow.ops.control import OPAQUE
+from graphflow.ops.static_case import branch_of
 from graphflow.runtime.jax.lower import apply_node, lowering_of
 from graphflow.runtime.jax.lowering import lowering
 
@@ -43,6 +44,11 @@ def _(index: Any, *operands: Any, branches: Sequence[Body]) -> Any:
         index = index.astype(jnp.int32)
     chosen = jnp.clip(index, 0, len(functions) - 1).astype(jnp.int32)
     return lax.switch(chosen, functions, *operands)
+
+
+@lowering("static_case")
+def _(*operands: Any, **attrs: Any) -> Any:
+    return body_function(branch_of(**attrs))(*operands)
 
 
 @lowering("scan")
