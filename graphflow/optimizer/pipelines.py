@@ -26,13 +26,16 @@ from graphflow.optimizer.passes.control_flow import ControlFlow
 from graphflow.optimizer.passes.decompose import Decompose
 from graphflow.optimizer.passes.eliminate import Eliminate
 from graphflow.optimizer.passes.fold_constants import FoldConstants
+from graphflow.optimizer.passes.mixed_precision import MixedPrecision
 from graphflow.optimizer.passes.verify import Verify
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule, checked_rules
 
 PASSES: dict[str, type[Pass]] = {
     kind.name: kind
-    for kind in (Verify, Eliminate, ControlFlow, Bodies, FoldConstants, Canonicalize, Decompose)
+    for kind in (
+        Verify, Eliminate, ControlFlow, Bodies, FoldConstants, Canonicalize, Decompose, MixedPrecision
+    )
 }
 """The passes a pipeline can name."""
 

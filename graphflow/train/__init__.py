@@ -7,6 +7,7 @@ from graphflow.train.adaptive import Adafactor, RMSProp
 from graphflow.train.averaging import ExponentialMovingAverage
 from graphflow.train.clipping import clip_by_global_norm, global_norm
 from graphflow.train.events import SummaryWriter
+from graphflow.train.loss_scale import LossScale
 from graphflow.train.method import Method, Minimizer
 from graphflow.train.sgd import SGD
 
@@ -18,6 +19,7 @@ __all__ = [
     "ExponentialMovingAverage",
     "GradientAccumulation",
     "Lamb",
+    "LossScale",
     "Method",
     "Minimizer",
     "RMSProp",

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphflow.errors import AttributeValueError
-from graphflow.ir import provenance
 from graphflow.ir.builder import Builder
 from graphflow.ir.dtypes import int32
 from graphflow.ir.graph import scoped
@@ -18,7 +16,7 @@ from graphflow.ir.node import Tensor
 from graphflow.ops import initializers
 from graphflow.ops.declare import variable
 from graphflow.train import settings
-from graphflow.train.method import Change, Minimizer
+from graphflow.train.method import Change, Minimizer, checked_method
 from graphflow.train.precision import working_dtype
 
 
@@ -47,13 +45,7 @@ class GradientAccumulation(Minimizer):
 
     def __init__(self, method: Minimizer, steps: int, name: str | None = None) -> None:
         super().__init__(name)
-        if not isinstance(method, Minimizer):
-            raise AttributeValueError(
-                f"{method!r:.80} is no training method",
-                hint="pass gf.train.Adam(...)",
-                origin=provenance.capture(),
-            )
-        self.method = method
+        self.method = checked_method(method)
         self.steps = settings.whole("steps", steps)
 
     def changes(self, b: Builder, slopes: Sequence[Tensor], targets: Sequence[Tensor]) -> list[Change]:

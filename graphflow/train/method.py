@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from graphflow.autodiff.reverse import gradients, listed
-from graphflow.errors import DTypeError, GradientError, GraphError, ShapeError
+from graphflow.errors import AttributeValueError, DTypeError, GradientError, GraphError, ShapeError
 from graphflow.ir import provenance
 from graphflow.ir.builder import Builder
 from graphflow.ir.dtypes import DType, int32
@@ -72,17 +72,20 @@ class Minimizer(ABC):
         with loss.graph.attempt():
             return self._minimized(loss, variables)
 
-    def _minimized(self, loss: Tensor, variables: Tensor | Sequence[Tensor] | None) -> Update:
+    def _minimized(
+        self, loss: Tensor, variables: Tensor | Sequence[Tensor] | None, weight: Tensor | None = None
+    ) -> Update:
+        """`minimize`, with the gradients of weight * loss."""
         reached = ancestors([loss])
         if variables is None:
             known = loss.graph.variables.values()
             targets = [
                 v for v in known if v.node.attrs.trainable and v.dtype.is_floating and v.node in reached
             ]
-            slopes = gradients(loss, targets, unconnected="none")
+            slopes = gradients(loss, targets, weight, unconnected="none")
         else:
             targets = listed(variables, "variables")
-            slopes = gradients(loss, targets, unconnected="raise")
+            slopes = gradients(loss, targets, weight, unconnected="raise")
         if all(slope is None for slope in slopes):
             raise GradientError(
                 f"the loss {loss.name} depends on no variable that could be changed",
@@ -200,6 +203,21 @@ class Method(Minimizer):
         rate = b.tensor(given(b.astype(done, dtype=dtype)))
         settings.learning_rate(rate)
         return cast(b, rate, dtype)
+
+
+def checked_method(value: Any) -> Minimizer:
+    """The training method that another one hands its gradients to.
+
+    Raises:
+        AttributeValueError: if it is none.
+    """
+    if not isinstance(value, Minimizer):
+        raise AttributeValueError(
+            f"{value!r:.80} is no training method",
+            hint="pass gf.train.Adam(...)",
+            origin=provenance.capture(),
+        )
+    return value
 
 
 def _check_loss(loss: Any) -> None:
