@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_OUT ?= demo_out
 PYTEST_ARGS ?=
+# the tests spread over so many processes; "auto" is one a core, 0 keeps them in one
+PYTEST_JOBS ?= auto
 
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt
@@ -26,7 +28,7 @@ demo: $(VENV)/demo.stamp  ## train on digits, explain, plan, draw, save and relo
 # Both halves always run, so that one call shows all that is wrong; pytest's closing line comes last.
 test: $(VENV)/test.stamp  ## lint and run the tests; PYTEST_ARGS="-k name" chooses among them
 	@$(LINT); \
-	$(RUN) -m pytest tests -q $(PYTEST_ARGS) || exit $$?; \
+	$(RUN) -m pytest tests -q -n $(PYTEST_JOBS) $(PYTEST_ARGS) || exit $$?; \
 	if [ $$lint -ne 0 ]; then echo "The tests passed, but lint did not: see above."; exit $$lint; fi
 
 lint: $(VENV)/test.stamp  ## check ruff's rules, ruff's format and mypy's types
