@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
 import statistics
 import sys
 import time
@@ -28,6 +26,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from heading import heading
 from train_step import RecordingBackend, report_opcodes
 
 import graphflow as gf
@@ -266,11 +265,7 @@ def main() -> int:
     unknown = set(options.only.split(",")) - set(ROWS)
     if unknown or options.rounds < 1:
         parser.error(f"choose rows among {', '.join(ROWS)}, and --rounds of at least 1")
-    device = jax.devices()[0]
-    versions = f"jax {jax.__version__}, numpy {np.__version__}, graphflow {gf.__version__}"
-    print(f"python {platform.python_version()}, {versions}")
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(f"{machine}, {device.platform}: {device.device_kind}")
+    print(heading())
     print(f"{'operator':16} {'GraphFlow ms':>13} {'JAX ms':>9} {'ratio':>7}   results differ by")
     late = 0
     for name in options.only.split(","):

@@ -13,8 +13,6 @@ the median of the ratios of neighbouring calls.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import sys
 import time
@@ -24,6 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from heading import heading
 
 import graphflow as gf
 
@@ -132,11 +131,7 @@ def main() -> int:
         parser.error(f"--sizes {options.sizes} is no list such as 32x64x128,8x32x32")
     if options.repeats < 1 or options.steps < 1 or min(min(size) for size in sizes) < 1:
         parser.error("choose sizes, --steps and --repeats of at least 1")
-    versions = f"jax {jax.__version__}, numpy {np.__version__}, graphflow {gf.__version__}"
-    print(f"python {platform.python_version()}, {versions}")
-    device = jax.devices()[0]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(f"{machine}, {device.platform}: {device.device_kind}")
+    print(heading())
     print(
         f"LSTM, {options.steps} steps     {'GraphFlow ms':>13} {'JAX ms':>9} {'ratio':>7}   results differ by"
     )

@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import collections
 import math
-import os
-import platform
 import re
 import statistics
 import sys
@@ -28,6 +26,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from heading import heading
 
 import graphflow as gf
 from graphflow.runtime.jax.backend import JaxBackend
@@ -292,11 +291,7 @@ def main() -> int:
     unknown = set(options.models.split(",")) - set(MODELS)
     if unknown or options.repeats < 1:
         parser.error(f"choose models among {', '.join(MODELS)}, and --repeats of at least 1")
-    device = jax.devices()[0]
-    versions = f"jax {jax.__version__}, numpy {np.__version__}, graphflow {gf.__version__}"
-    print(f"python {platform.python_version()}, {versions}")
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(f"{machine}, {device.platform}: {device.device_kind}")
+    print(heading())
     print(f"{'model':12} {'GraphFlow ms':>13} {'JAX ms':>9} {'ratio':>7}   losses differ by")
     late = 0
     for name in options.models.split(","):

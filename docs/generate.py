@@ -11,7 +11,7 @@ from pathlib import Path
 from graphflow.ir.dtypes import DTYPES, promote
 from graphflow.ir.opdef import OpDef
 from graphflow.ops.matrix import Column, Matrix, table_column
-from graphflow.ops.onnx_vocabulary import NOT_YET, NOTES, SPELLINGS
+from graphflow.ops.onnx_vocabulary import NOTES, SPELLINGS
 from graphflow.optimizer.passes.canonicalize import Canonicalize
 from graphflow.optimizer.passes.fold_constants import folding
 from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, parse_pipeline
@@ -128,16 +128,16 @@ def _short(name: str, kind: str, size: int) -> str:
 
 ONNX_INTRODUCTION = """\
 How each of the {count} operators of ONNX's default domain (opset 28) is said in GraphFlow. In the
-spellings x, y, a, b and xs are tensors; other names stand for the ONNX attribute or input of that meaning."""
+spellings x, y, a and b are tensors, and xs is a list of them; other names stand for the ONNX attribute or
+input of that meaning."""
 
 
 def onnx_page() -> str:
-    """The table of ONNX operators, and those that cannot be said."""
+    """The table of ONNX operators."""
     lines = ["# The ONNX vocabulary", "", NOTE, ""]
-    lines += [ONNX_INTRODUCTION.format(count=len(SPELLINGS) + len(NOT_YET)), ""]
+    lines += [ONNX_INTRODUCTION.format(count=len(SPELLINGS)), ""]
     rows = [[f"`{name}`", f"`{said}`", NOTES.get(name, "")] for name, said in SPELLINGS.items()]
     lines += _table(["operator", "GraphFlow", "note"], rows)
-    lines += ["", "## Not yet", "", *_table(["operator", "why"], [[f"`{n}`", w] for n, w in NOT_YET.items()])]
     return "\n".join(lines) + "\n"
 
 

@@ -28,6 +28,7 @@ from graphflow.errors import (
     GraphError,
     GraphFlowError,
     MemoryPlanError,
+    NonFiniteError,
     ParseError,
     RewriteError,
     SessionError,
@@ -79,6 +80,7 @@ from graphflow.ir.verify import verify
 from graphflow.ops import fourier as fft
 from graphflow.ops import initializers, overloads, strings
 from graphflow.ops import linear_algebra as linalg
+from graphflow.ops import lists as sequence
 from graphflow.ops import sampling as random
 from graphflow.ops import spectral as signal
 from graphflow.ops.arrange import roll, split, tile
@@ -148,6 +150,7 @@ from graphflow.ops.elementwise import (
 from graphflow.ops.fed_axis import for_axis
 from graphflow.ops.front_door import trace
 from graphflow.ops.functions import erf, exp, expm1, hypot, log, log1p, log2, log10, logaddexp, rsqrt, sqrt
+from graphflow.ops.images import decode_image
 from graphflow.ops.indexing import (
     add_along_axis,
     index_add,
@@ -294,7 +297,7 @@ _ON_FIRST_USE = {
 }
 
 
-_INSIDE = ("nn", "random", "linalg", "layers", "train", "fft", "signal", "data")
+_INSIDE = ("nn", "random", "linalg", "layers", "train", "fft", "signal", "sequence", "data")
 _KNOWN_AS = {
     "Variable": "variable", "cast": "astype", "cat": "concat", "checkpoint": "recompute",
     "concatenate": "concat", "cumprod": "cumulative_prod", "cumsum": "cumulative_sum",
@@ -340,7 +343,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "AttributeValueError", "BackendError", "Builder", "DType", "DTypeError", "Dim", "FeedError", "FetchError",
     "FileFormatError", "GradientError", "Graph", "GraphError", "GraphFlowError", "MemoryPlanError", "Model",
-    "Node", "OpDef", "ParseError", "RewriteError", "Session", "SessionError", "ShapeError", "Tensor",
+    "Node", "NonFiniteError", "OpDef", "ParseError", "RewriteError", "Session", "SessionError", "ShapeError", "Tensor",
     "TensorType", "Update", "VerifyError", "VmapWarning", "abs", "acos", "acosh", "add", "add_along_axis",
     "all", "angle", "any", "arange", "argmax", "argmin", "argsort", "argwhere", "as_dtype", "asarray", "asin",
     "asinh", "assign", "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bfloat16", "bitcast",
@@ -349,12 +352,12 @@ __all__ = [
     "check_gradients",
     "clip", "complex", "complex128", "complex64", "compress", "concat", "cond", "conj", "constant",
     "conv_integer", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod", "cumulative_sum",
-    "custom_gradient", "data", "default_graph", "dequantize_linear", "diagonal", "diagonal_matrix", "diff",
+    "custom_gradient", "data", "decode_image", "default_graph", "dequantize_linear", "diagonal",
+    "diagonal_matrix", "diff",
     "divide", "dynamic_quantize_linear", "e", "einsum", "empty", "empty_like", "equal", "erf", "errors",
     "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float16", "float32",
     "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e4m3fn", "float8_e4m3fnuz",
-    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "floor", "floor_divide", "fmod", "for_axis",
-    "fori_loop",
+    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "floor", "floor_divide", "fmod", "for_axis", "fori_loop",
     "from_dlpack", "from_jax", "full", "full_like", "function", "gather_nd", "gradients", "greater",
     "greater_equal",
     "group", "hessian", "hessian_vector_product", "hypot", "identity", "iinfo", "imag", "index_add", "inf",
@@ -368,7 +371,8 @@ __all__ = [
     "print_graph", "prod", "progress", "promote", "prove", "put_along_axis", "qlinear_conv", "qlinear_matmul",
     "quantize_linear", "random", "real", "reciprocal", "recompute", "registry", "remainder", "repeat",
     "reset_default_graph", "reshape", "result_type", "reverse_sequence", "roll", "round", "rsqrt",
-    "saved_model", "scan", "scatter_nd", "scatter_nd_add", "searchsorted", "shape_of", "sign", "signal",
+    "saved_model", "scan", "scatter_nd", "scatter_nd_add", "searchsorted", "sequence", "shape_of", "sign",
+    "signal",
     "signbit", "sin", "sinh", "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
     "stop_gradient", "straight_through", "string", "strings", "subtract", "sum", "swapaxes", "switch_case",
     "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_networkx", "top_k", "trace", "train",

@@ -148,6 +148,10 @@ class BackendError(GraphFlowError):
     """A backend that is missing, lacks an operator, or failed while compiling or running."""
 
 
+class NonFiniteError(GraphFlowError):
+    """A result with NaN or infinity in a session that guards against them, with the node that makes it."""
+
+
 class SessionError(GraphFlowError):
     """A session that is closed, poisoned, or bound to no graph."""
 

@@ -14,6 +14,34 @@ def test_dir_lists_what_is_public() -> None:
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        "data",
+        "fft",
+        "layers",
+        "linalg",
+        "nn",
+        "prove",
+        "random",
+        "sequence",
+        "signal",
+        "strings",
+        "train",
+        "viz",
+    ],
+)
+def test_dir_of_a_namespace_lists_its_functions(place: str) -> None:
+    namespace = getattr(gf, place)
+    assert [name for name in dir(namespace) if not name.startswith("__")] == sorted(namespace.__all__)
+    assert all(hasattr(namespace, name) for name in dir(namespace))
+
+
+def test_dir_of_the_initializers_lists_them() -> None:
+    assert dir(gf.initializers) == sorted(gf.initializers._SAMPLERS)
+    assert all(callable(getattr(gf.initializers, name)) for name in dir(gf.initializers))
+
+
+@pytest.mark.parametrize(
     ("name", "place"),
     [
         ("relu", "gf.nn.relu"),

@@ -6,3 +6,7 @@ from graphflow.data.progress import progress
 from graphflow.data.texts import text
 
 __all__ = ["Batches", "digits", "progress", "text"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -31,3 +31,7 @@ __all__ = [
     "shared",
     "transformer_block",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -75,6 +75,53 @@ def multi_head_attention(
     >>> gf.layers.multi_head_attention(x, heads=4, kv_heads=2, causal=True, rotary=True).type
     float32[batch, time, 64]
     """
+    x, source = _inputs(x, memory)
+    heads, features = positive(heads, "heads", KIND), static_size(x, -1, KIND)
+    shared, size = _kv_heads(heads, kv_heads), _head_size(features, heads, head_size)
+    cache = None if cache is None else checked_cache(cache)
+    if memory is not None and (cache is not None or rotary is not False):
+        raise AttributeValueError(
+            f"{KIND} cannot attend to a memory with a cache or rotary positions",
+            hint="those are for attention to x itself",
+        )
+    with layer_scope(x, name, KIND) as b:
+        q, k, v = (
+            split_heads(dense(value, count * size, None, use_bias, kernel_initializer, name=part), count)
+            for value, count, part in (
+                (x, heads, "query"),
+                (source, shared, "key"),
+                (source, shared, "value"),
+            )
+        )
+        mixed, new = _mixed(
+            b, (q, k, v), cache, rotary, mask, causal, window=window, softcap=softcap, dropout=dropout
+        )
+        y = dense(merge_heads(mixed), features, None, use_bias, kernel_initializer, name="output")
+        return y if new is None else (y, new)
+
+
+def _mixed(
+    b: Builder,
+    heads: tuple[Tensor, Tensor, Tensor],
+    cache: AttentionCache | None,
+    rotary: Any,
+    mask: Any,
+    causal: bool,
+    **options: Any,
+) -> tuple[Tensor, AttentionCache | None]:
+    """The attentions of queries to keys, each with its value, and the cache with those of now."""
+    q, k, v = heads
+    start = None if cache is None else cache.position
+    if rotary is not False:
+        q, k = _rotated(b, (q, k), 10000.0 if rotary is True else rotary, start)
+    new = None if cache is None else extended(b, cache, k, v)
+    k, v = (k, v) if new is None else (new.key, new.value)
+    filled = None if new is None or causal else new.position
+    return attention(q, k, v, mask, causal, offset=start, lengths=filled, **options), new
+
+
+def _inputs(x: Any, memory: Any) -> tuple[Tensor, Tensor]:
+    """What asks, and what is attended to."""
     x = layer_input(x, KIND)
     source = x if memory is None else layer_input(memory, KIND)
     for one in (x, source):
@@ -82,38 +129,7 @@ def multi_head_attention(
             one.ndim == 3,
             f"{KIND} needs inputs of shape [batch, positions, features], not of rank {one.ndim}",
         )
-    heads, features = positive(heads, "heads", KIND), static_size(x, -1, KIND)
-    shared, size = _kv_heads(heads, kv_heads), _head_size(features, heads, head_size)
-    if cache is not None:
-        cache = checked_cache(cache)
-    if memory is not None and (cache is not None or rotary is not False):
-        raise AttributeValueError(
-            f"{KIND} cannot attend to a memory with a cache or rotary positions",
-            hint="those are for attention to x itself",
-        )
-    with layer_scope(x, name, KIND) as b:
-
-        def project(value: Tensor, count: int, part: str) -> Tensor:
-            return split_heads(
-                dense(value, count * size, None, use_bias, kernel_initializer, name=part), count
-            )
-
-        q = project(x, heads, "query")
-        k, v = project(source, shared, "key"), project(source, shared, "value")
-        start = None if cache is None else cache.position
-        if rotary is not False:
-            q, k = _rotated(b, (q, k), size, 10000.0 if rotary is True else rotary, start)
-        new = None
-        if cache is not None:
-            new = extended(b, cache, k, v)
-            k, v = new.key, new.value
-        filled = None if new is None or causal else new.position
-        mixed = attention(
-            q, k, v, mask, causal, window=window, offset=start, lengths=filled, softcap=softcap,
-            dropout=dropout,
-        )  # fmt: skip
-        y = dense(merge_heads(mixed), features, None, use_bias, kernel_initializer, name="output")
-        return y if new is None else (y, new)
+    return x, source
 
 
 def _head_size(features: int, heads: int, head_size: int | None) -> int:
@@ -138,10 +154,11 @@ def _kv_heads(heads: int, kv_heads: int | None) -> int:
 
 
 def _rotated(
-    b: Builder, parts: tuple[Tensor, Tensor], size: int, base: float, start: Tensor | None
+    b: Builder, parts: tuple[Tensor, Tensor], base: float, start: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Queries and keys, turned by their positions from `start` on."""
     q, k = parts
+    size = static_size(q, -1, KIND)
     positions = b.iota(size=q.shape[2], dtype="int32")
     if start is not None:
         first = b.expand_dims(start, axis=1) if start.ndim else start

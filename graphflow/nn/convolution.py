@@ -72,18 +72,7 @@ def conv_transpose(
     dilation = per_axis(freeze(dilation), count, "dilation", "conv_transpose")
     covered = [extent(*pair) for pair in zip(w.shape[2:], dilation)]
     added = _output_padding(freeze(output_padding), count, strides)
-    full = [
-        (size - 1) * stride + places + more
-        for size, stride, places, more in zip(x.shape[2:], strides, covered, added)
-    ]
-    padding = freeze(padding)
-    wanted = _wanted(x.shape[2:], strides, padding, output_shape)
-    if wanted is None:
-        ones = (1,) * count
-        padding = canonical_padding(padding, x.shape[2:], covered, ones, ones, "conv_transpose")
-        sizes = tuple(size - before - after for size, (before, after) in zip(full, padding))
-    else:
-        sizes, padding = wanted, _cuts(full, wanted, strides, added, padding)
+    sizes, padding = _placed(x.shape[2:], covered, strides, added, freeze(padding), output_shape)
     return b.conv_input_gradient(
         x,
         w,
@@ -93,6 +82,27 @@ def conv_transpose(
         dilation=dilation,
         groups=groups,
     )
+
+
+def _placed(
+    sizes: Sequence[Size],
+    covered: Sequence[Size],
+    strides: Sequence[int],
+    added: Sequence[int],
+    padding: Any,
+    output_shape: Any,
+) -> tuple[Sequence[Size], Pads]:
+    """The spatial sizes of the result, and what is cut off to get them."""
+    full = [
+        (size - 1) * stride + places + more
+        for size, stride, places, more in zip(sizes, strides, covered, added)
+    ]
+    wanted = _wanted(sizes, strides, padding, output_shape)
+    if wanted is not None:
+        return wanted, _cuts(full, wanted, strides, added, padding)
+    ones = (1,) * len(sizes)
+    pads = canonical_padding(padding, sizes, covered, ones, ones, "conv_transpose")
+    return tuple(size - before - after for size, (before, after) in zip(full, pads)), pads
 
 
 def _output_padding(value: Any, count: int, strides: Sequence[int]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from graphflow.ops import (
     arrange,
     bits,
     casting,
+    channels_last,
     comparison,
     complex,
     control,
@@ -20,6 +21,7 @@ from graphflow.ops import (
     elementwise,
     fed_axis,
     functions,
+    images,
     indexing,
     linalg,
     normalization,
@@ -50,6 +52,7 @@ from graphflow.ops import (
     trigonometry,
     unique,
     unpooling,
+    winograd,
 )
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "arrange",
     "bits",
     "casting",
+    "channels_last",
     "comparison",
     "complex",
     "control",
@@ -69,6 +73,7 @@ __all__ = [
     "elementwise",
     "fed_axis",
     "functions",
+    "images",
     "indexing",
     "linalg",
     "normalization",
@@ -99,4 +104,5 @@ __all__ = [
     "trigonometry",
     "unique",
     "unpooling",
+    "winograd",
 ]

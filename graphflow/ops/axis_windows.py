@@ -109,9 +109,10 @@ def pooled_shape(shape, attrs, operation):
 def _slices(one, positions):
     """For each place of the windows, the index of what they hold there, along one padded axis."""
     before = (slice(None),) * one.axis
-    for place in range(one.places):
+    covered = (positions - 1) * one.stride + 1 if positions else 0
+    for place in range(one.places if positions else 1):
         start = place * one.gap
-        yield (*before, slice(start, start + (positions - 1) * one.stride + 1, one.stride))
+        yield (*before, slice(start, start + covered, one.stride))
 
 
 def parts(x, one, fill):

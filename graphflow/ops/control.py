@@ -7,21 +7,23 @@ system it is a pure function like any other. The functions that trace a user's c
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.body import Body
 from graphflow.ir.dtypes import bool_
-from graphflow.ir.interpret import run_body
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
+from graphflow.ops.body_calls import call_calls, outcome, scan_calls, switch_calls, while_calls
 from graphflow.ops.inference import whole_number
 
 OPAQUE = "opaque"
 RECOMPUTE = "recompute"
+
+COMPOSITES = ("attention", "rms_norm", "lstm_cell")
+"""Marks of calls that stand for what they are named after, whatever their bodies look like."""
+
+KEPT = frozenset((OPAQUE, *COMPOSITES))
+"""Marks of calls that the optimizer leaves as they are."""
 
 
 def require_same(found, wanted, what):
@@ -94,8 +96,7 @@ def switch_case(*operands, branches):
     >>> y.node.op, [branch.name for branch in y.node.attrs.branches]
     (<op switch_case(*operands, branches)>, ['sin', 'cos'])
     """
-    index = min(max(int(operands[0]), 0), len(branches) - 1)
-    return tuple(run_body(branches[index], operands[1:]))
+    return outcome(switch_calls(operands, branches))
 
 
 def _counted(attrs, operation, names):
@@ -139,19 +140,7 @@ def scan(*operands, body, carries, sequences, length, reverse=False):
     >>> last.node.attrs.length, last.node.attrs.body.output_types
     (n, [float32[], float32[]])
     """
-    state = list(operands[:carries])
-    moving = operands[carries : carries + sequences]
-    fixed = operands[carries + sequences :]
-    count = len(moving[0]) if moving else int(length)
-    kinds = body.output_types[carries:]
-    rows: list[list[Any]] = [[None] * count for _ in kinds]
-    for step in reversed(range(count)) if reverse else range(count):
-        made = run_body(body, [*state, *[array[step] for array in moving], *fixed])
-        state = made[:carries]
-        for row, value in zip(rows, made[carries:]):
-            row[step] = value
-    empty = [np.empty((0, *kind.shape), kind.dtype.numpy) if not count else None for kind in kinds]
-    return (*state, *[np.stack(row) if count else none for row, none in zip(rows, empty)])
+    return outcome(scan_calls(operands, body, carries, sequences, length, reverse))
 
 
 def _while_attrs(types, attrs):
@@ -184,16 +173,11 @@ def while_loop(*operands, condition, body, carries, max_steps=None):
     >>> y.node.attrs.condition.output_types
     [bool[]]
     """
-    state, fixed = list(operands[:carries]), operands[carries:]
-    steps = 0
-    while (max_steps is None or steps < max_steps) and bool(run_body(condition, [*state, *fixed])[0]):
-        state = run_body(body, [*state, *fixed])
-        steps += 1
-    return tuple(state)
+    return outcome(while_calls(operands, condition, body, carries, max_steps))
 
 
 def _call_attrs(types, attrs):
-    if attrs["mark"] not in ("", RECOMPUTE, OPAQUE):
+    if attrs["mark"] not in ("", RECOMPUTE, *KEPT):
         raise AttributeValueError(f"call has no mark {attrs['mark']!r:.40}")
     return attrs
 
@@ -209,13 +193,14 @@ def call(*operands, body, mark=""):
 
     `gf.function` builds it. The mark "recompute" (of `gf.recompute`) lets the gradient compute the body
     again instead of keeping its intermediate values; "opaque" is that second computation, which is not
-    merged with the first. Otherwise the optimizer puts the body in the place of the call.
+    merged with the first. "attention", "rms_norm" and "lstm_cell" are given by the optimizer to what it
+    recognises, see `passes.name_composites`. Otherwise it puts the body in the place of the call.
 
     >>> import graphflow as gf
     >>> gf.function(gf.exp)(gf.placeholder("x", (3,))).node.attrs.body.name
     'exp'
     """
-    return tuple(run_body(body, operands))
+    return outcome(call_calls(operands, body, mark))
 
 
 @call.decomposition

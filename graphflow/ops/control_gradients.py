@@ -152,7 +152,7 @@ def _(b, node, *cotangents):
     wanted = [number for number, needed in enumerate(wanted_of(b, node.inputs)) if needed]
     pulled = pull(open_again(b, node.attrs.body), given, wanted)
     (body,), reads, found = _closed_together([pulled], [*node.inputs, *weights])
-    mark = OPAQUE if node.attrs.mark == RECOMPUTE else node.attrs.mark
+    mark = OPAQUE if node.attrs.mark in (RECOMPUTE, OPAQUE) else ""
     made = b.call(*reads, body=body, mark=mark) if found else ()
     return _spread(len(node.inputs), wanted, found, made)
 

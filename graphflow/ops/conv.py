@@ -78,6 +78,7 @@ def _conv_type(types, attrs):
     infer=only("int uint float", _conv_type, "conv"),
     normalize=_normalize_conv,
     promotion="same",
+    traits="contraction",
 )
 @wide
 def conv(x, w, /, strides=1, padding=0, dilation=1, groups=1):
@@ -159,6 +160,7 @@ def _input_gradient_type(types, attrs):
     infer=only("float", _input_gradient_type, "conv_input_gradient"),
     normalize=_normalize_input_gradient,
     promotion="same",
+    traits="contraction",
 )
 @wide
 def conv_input_gradient(g, w, /, input_shape, strides=1, padding=0, dilation=1, groups=1):
@@ -222,6 +224,7 @@ def _weight_gradient_type(types, attrs):
     infer=only("float", _weight_gradient_type, "conv_weight_gradient"),
     normalize=_normalize_weight_gradient,
     promotion="same",
+    traits="contraction",
 )
 @wide
 def conv_weight_gradient(x, g, /, kernel_shape, strides=1, padding=0, dilation=1, groups=1):

@@ -23,6 +23,8 @@ from graphflow.ir.types import as_shape
 from graphflow.ops import initializers
 from graphflow.ops.initializers import Initializer
 
+_PIECE = 1 << 20
+
 
 def placeholder(name: str, shape: Any, dtype: Any = float32) -> Tensor:
     """A value that is fed at each run.
@@ -116,7 +118,8 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
     """A fixed array; Python floats, ints, bools and lists of them become float32, int32, bool.
 
     Arguments:
-        value: a number, nested list or NumPy array; it is copied.
+        value: a number, nested list or NumPy array; it is copied, unless it is an array of its own that
+            nobody can write to: `array.setflags(write=False)` saves the copy of a large one.
         dtype: the element type; that of the array by default.
         name: a name for the node.
         allow_nan: accept NaN, which is refused otherwise since it is nearly always a mistake.
@@ -134,7 +137,7 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
             checked_name(name, "constant")
         array = as_array(value, dtype)
         kind = as_dtype(array.dtype)
-        holds_nan = (kind.is_differentiable or kind.kind == "narrow_float") and np.isnan(array).any()
+        holds_nan = (kind.is_differentiable or kind.kind == "narrow_float") and _holds_nan(array)
         if holds_nan and not allow_nan:
             where = tuple(int(index[0]) for index in np.nonzero(np.isnan(np.atleast_1d(array))))
             raise DTypeError(
@@ -142,6 +145,12 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
                 hint="pass allow_nan=True if it is meant to",
             )
         return Builder(graph).apply(registry["constant"], (), {"value": array}, name)
+
+
+def _holds_nan(array: np.ndarray) -> bool:
+    """Whether there is NaN in an array, seen piece by piece: the array may fill most of the memory."""
+    flat = array.reshape(-1)
+    return any(np.isnan(flat[start : start + _PIECE]).any() for start in range(0, flat.size, _PIECE))
 
 
 def training() -> Tensor:

@@ -44,6 +44,11 @@ __all__ = [
     "rfft", "rfftfreq", "rfftn",
 ]  # fmt: skip
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 NORMS = ("backward", "ortho", "forward")
 
 # Lengths and scales

@@ -231,6 +231,10 @@ _SAMPLERS: dict[str, Sampler] = {
 _RANDOM = frozenset(_SAMPLERS) - {"zeros", "ones", "constant", "value", "identity"}
 
 
+def __dir__() -> list[str]:
+    return sorted(_SAMPLERS)
+
+
 # What users write
 
 

@@ -49,7 +49,7 @@ def _matmul_type(types, attrs):
     return (TensorType(types[0].dtype, (*batch, *rows, *columns)),)
 
 
-@op("linalg", infer=_matmul_type, promotion="same")
+@op("linalg", infer=_matmul_type, promotion="same", traits="contraction")
 @wide
 def matmul(x, y, /):
     """The matrix product of the last two axes: z_ij = sum_k x_ik y_kj; leading axes broadcast.

@@ -43,6 +43,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def _differentiable(b: Builder, x: Tensor) -> Tensor:
     """x as floats, of float64 if it has integers."""
     return x if x.dtype.is_differentiable else b.astype(x, dtype="float64")

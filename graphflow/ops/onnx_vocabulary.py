@@ -1,8 +1,8 @@
 """How each operator of ONNX's default domain, opset 28, is said in GraphFlow: a table for people and tests.
 
-A spelling is a Python expression over the public names; x, y, a, b, xs are tensors, other names stand for
-the ONNX attribute or input of that meaning. Where ONNX reads a shape or a count from a tensor, GraphFlow
-takes numbers and symbolic sizes, which a session makes of what is fed.
+A spelling is a Python expression over the public names; x, y, a and b are tensors, xs is a list of them,
+other names stand for the ONNX attribute or input of that meaning. Where ONNX reads a shape or a count from a
+tensor, GraphFlow takes numbers and symbolic sizes, which a session makes of what is fed.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ SPELLINGS: dict[str, str] = {
     "Hardmax": "gf.nn.hardmax(x, axis)",
     "Identity": "gf.identity(x)",
     "If": "gf.cond(condition, then_branch, else_branch)",
+    "ImageDecoder": "gf.decode_image(x, pixel_format)",
     "InstanceNormalization": "gf.nn.instance_norm(x, scale, offset)",
     "IsInf": "gf.logical_and(gf.is_inf(x), gf.greater(x, 0))",
     "IsNaN": "gf.is_nan(x)",
@@ -124,6 +125,9 @@ SPELLINGS: dict[str, str] = {
     "Not": "gf.logical_not(x)",
     "OneHot": "gf.where(gf.one_hot(gf.where(x < 0, x + depth, x), depth, axis, gf.bool), on, off)",
     "Or": "gf.logical_or(x, y)",
+    "Optional": "gf.sequence.optional(x)",
+    "OptionalGetElement": "gf.sequence.get_element(x)",
+    "OptionalHasElement": "gf.sequence.has_element(x)",
     "PRelu": "gf.nn.prelu(x, slope)",
     "Pad": "gf.pad(x, pads, mode, value, axes)",
     "Pow": "gf.astype(gf.pow(x, y), x.dtype)",
@@ -161,6 +165,13 @@ SPELLINGS: dict[str, str] = {
     "ScatterElements": "gf.put_along_axis(x, indices, values, axis, reduction)",
     "ScatterND": "gf.scatter_nd(x, indices, updates, reduction)",
     "Selu": "gamma * gf.nn.elu(x, alpha)",
+    "SequenceAt": "gf.sequence.at(xs, position)",
+    "SequenceConstruct": "gf.sequence.construct(x, y)",
+    "SequenceEmpty": "gf.sequence.empty(dtype)",
+    "SequenceErase": "gf.sequence.erase(xs, position)",
+    "SequenceInsert": "gf.sequence.insert(xs, x, position)",
+    "SequenceLength": "gf.sequence.length(xs)",
+    "SequenceMap": "gf.sequence.map(body, xs, x)",
     "Shape": "gf.shape_of(x)[start:end]",
     "Shrink": "gf.nn.shrink(x, threshold, bias)",
     "Sigmoid": "gf.nn.sigmoid(x)",
@@ -175,7 +186,7 @@ SPELLINGS: dict[str, str] = {
     "Softsign": "gf.nn.softsign(x)",
     "SpaceToDepth": "gf.nn.space_to_depth(x, block)",
     "Split": "gf.split(x, sections, axis)",
-    "SplitToSequence": "gf.split(x, sections, axis)",
+    "SplitToSequence": "gf.sequence.split(x, sizes, axis, keepdims)",
     "Sqrt": "gf.sqrt(x)",
     "Squeeze": "gf.squeeze(x, axes)",
     "StringConcat": "gf.strings.concat(x, y)",
@@ -209,6 +220,7 @@ NOTES: dict[str, str] = {
     "Div": "integers are divided towards 0, as in C",
     "Expand": "to the shape that both broadcast to",
     "GatherElements": "of x[:n] where there are indices for n rows only",
+    "ImageDecoder": "bytes that are no image are an error, not an empty image",
     "IsInf": "for `detect_negative` of 0; gf.less for `detect_positive` of 0",
     "MaxPool": "with the second output: gf.nn.max_pool_with_indices",
     "Mean": "all of one shape, or broadcast",
@@ -218,27 +230,11 @@ NOTES: dict[str, str] = {
     "ReduceL1": "axes of () are none, as `noop_with_empty_axes` has it, and None are all",
     "ReduceMax": "of no elements it is an error, not -inf",
     "ReduceMin": "of no elements it is an error, not inf",
+    "SequenceAt": "a position that only a run knows needs elements of one type",
+    "SequenceMap": "the function is called for each element while the graph is built",
     "SoftmaxCrossEntropyLoss": "its second output is gf.nn.log_softmax(x, 1)",
     "Split": "the sizes of pieces; with `num_outputs` the last piece is the shortest",
     "TopK": "always sorted, which is one of the orders that `sorted` of 0 leaves open",
     "Unique": "how many there are depends on the values, so `size` is the most there can be",
 }
 """What a spelling does not tell."""
-
-_LISTS = "while the graph is built a sequence is a Python list; one that grows as it runs has no counterpart"
-_OPTIONS = "while the graph is built an optional value is a tensor or None; as it runs there is none"
-
-NOT_YET: dict[str, str] = {
-    "ImageDecoder": "files are decoded before they are fed",
-    "Optional": _OPTIONS,
-    "OptionalGetElement": _OPTIONS,
-    "OptionalHasElement": _OPTIONS,
-    "SequenceAt": _LISTS,
-    "SequenceConstruct": _LISTS,
-    "SequenceEmpty": _LISTS,
-    "SequenceErase": _LISTS,
-    "SequenceInsert": _LISTS,
-    "SequenceLength": _LISTS,
-    "SequenceMap": _LISTS,
-}
-"""Operators that cannot be said, and why."""

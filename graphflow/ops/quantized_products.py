@@ -80,7 +80,7 @@ def _matmul_integer_type(types, attrs):
     return (TensorType(int32, (*batch, *left[-2:-1], *(right[-1:] if len(right) > 1 else ()))),)
 
 
-@op("quantization", infer=_matmul_integer_type, name="matmul_integer")
+@op("quantization", infer=_matmul_integer_type, name="matmul_integer", traits="contraction")
 def matmul_integer_op(a, b, a_zero_point, b_zero_point, /):
     """The product of matrices of bytes, in int32: y = (a - a_zero_point) @ (b - b_zero_point).
 

@@ -85,7 +85,7 @@ def _count(b, node):
     return b.like(size, node.output) if isinstance(size, int) else b.dimension(size=size, dtype=dtype)
 
 
-@op("reduction", infer=_total_type, normalize=_axes("sum"))
+@op("reduction", infer=_total_type, normalize=_axes("sum"), traits="reduction")
 @wide
 def sum(x, /, axis=None, keepdims=False):
     """The sum of the elements along `axis`: y = sum_i x_i; 0 for none.
@@ -108,7 +108,7 @@ def _(b, node, g):
     return [_spread(b, node, g)]
 
 
-@op("reduction", infer=_mean_type, normalize=_axes("mean"))
+@op("reduction", infer=_mean_type, normalize=_axes("mean"), traits="reduction")
 @wide
 def mean(x, /, axis=None, keepdims=False):
     """The mean of the n elements along `axis`: y = (sum_i x_i) / n; NaN for none.
@@ -147,7 +147,12 @@ def _extreme_gradient(b, node, g):
     return [b.where(chosen, _spread(b, node, b.divide(g, ties)), 0)]
 
 
-@op("reduction", infer=only(_REALS, _extreme_type, "max"), normalize=_axes("max"), traits="idempotent")
+@op(
+    "reduction",
+    infer=only(_REALS, _extreme_type, "max"),
+    normalize=_axes("max"),
+    traits="idempotent reduction",
+)
 def max(x, /, axis=None, keepdims=False):
     """The largest element along `axis`: y = max_i x_i; NaN if there is one.
 
@@ -171,7 +176,12 @@ def _(b, node, g):
     return _extreme_gradient(b, node, g)
 
 
-@op("reduction", infer=only(_REALS, _extreme_type, "min"), normalize=_axes("min"), traits="idempotent")
+@op(
+    "reduction",
+    infer=only(_REALS, _extreme_type, "min"),
+    normalize=_axes("min"),
+    traits="idempotent reduction",
+)
 def min(x, /, axis=None, keepdims=False):
     """The smallest element along `axis`: y = min_i x_i; NaN if there is one.
 
@@ -195,7 +205,7 @@ def _(b, node, g):
     return _extreme_gradient(b, node, g)
 
 
-@op("reduction", infer=_total_type, normalize=_axes("prod"))
+@op("reduction", infer=_total_type, normalize=_axes("prod"), traits="reduction")
 @wide
 def prod(x, /, axis=None, keepdims=False):
     """The product of the elements along `axis`: y = prod_i x_i; 1 for none.
@@ -226,7 +236,7 @@ def _(b, node, g):
     return [slope]
 
 
-@op("reduction", infer=_truth_type, normalize=_axes("all"), traits="")
+@op("reduction", infer=_truth_type, normalize=_axes("all"), traits="reduction")
 def all(x, /, axis=None, keepdims=False):
     """Whether all elements along `axis` are true (not 0): y = x_1 and x_2 and ...; true for none.
 
@@ -246,7 +256,7 @@ def all(x, /, axis=None, keepdims=False):
 all.not_differentiable("its result is boolean", zero=True)
 
 
-@op("reduction", infer=_truth_type, normalize=_axes("any"), traits="")
+@op("reduction", infer=_truth_type, normalize=_axes("any"), traits="reduction")
 def any(x, /, axis=None, keepdims=False):
     """Whether at least one element along `axis` is true (not 0): y = x_1 or x_2 or ...; false for none.
 
@@ -283,7 +293,12 @@ def _position_type(types, attrs):
     return (TensorType(int64, _left(types[0].shape, axes, attrs["keepdims"])),)
 
 
-@op("reduction", infer=only(_REALS, _position_type, "argmax"), normalize=_position_attrs("argmax"))
+@op(
+    "reduction",
+    infer=only(_REALS, _position_type, "argmax"),
+    normalize=_position_attrs("argmax"),
+    traits="reduction",
+)
 def argmax(x, /, axis=None, keepdims=False):
     """The index of the largest element along `axis`: y = min {i : x_i = max_j x_j}, as int64.
 
@@ -305,7 +320,12 @@ def argmax(x, /, axis=None, keepdims=False):
 argmax.not_differentiable("its result is an index", zero=True)
 
 
-@op("reduction", infer=only(_REALS, _position_type, "argmin"), normalize=_position_attrs("argmin"))
+@op(
+    "reduction",
+    infer=only(_REALS, _position_type, "argmin"),
+    normalize=_position_attrs("argmin"),
+    traits="reduction",
+)
 def argmin(x, /, axis=None, keepdims=False):
     """The index of the smallest element along `axis`: y = min {i : x_i = min_j x_j}, as int64.
 
@@ -332,6 +352,7 @@ argmin.not_differentiable("its result is an index", zero=True)
     infer=only("float", _total_type, "logsumexp"),
     promotion="float",
     normalize=_axes("logsumexp"),
+    traits="reduction",
 )
 @wide
 def logsumexp(x, /, axis=None, keepdims=False):

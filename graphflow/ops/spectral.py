@@ -26,6 +26,11 @@ from graphflow.ops.matrices import at_most
 
 __all__ = ["blackman_window", "dft", "hamming_window", "hann_window", "mel_weight_matrix", "stft"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # Windows
 
 

@@ -36,7 +36,12 @@ def _static_attrs(types: Types, attrs: dict[str, Any]) -> dict[str, Any]:
 def _static_type(types: Types, attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
     branches: Sequence[Body] = attrs["branches"]
     for branch in branches:
-        _require_like(branch.parameter_types, types, f"operands of the branch {branch.name!r}")
+        what = f"operands of the branch {branch.name!r}"
+        _require_like(branch.parameter_types, types, what)
+        if any(_differ(kind.shape, given.shape) for kind, given in zip(branch.parameter_types, types)):
+            raise ShapeError(
+                f"static_case: the {what} are {_listed(branch.parameter_types)}, not {_listed(types)}"
+            )
         _require_like(branch.output_types, branches[0].output_types, f"results of the branch {branch.name!r}")
     weights = [_weight(attrs["selector"], choice, attrs["period"]) for choice in attrs["choices"]]
     made = []
@@ -54,6 +59,11 @@ def _require_like(found: Types, wanted: Types, what: str) -> None:
         raise ShapeError(
             f"static_case: the {what} are {_listed(found)}, of other ranks than {_listed(wanted)}"
         )
+
+
+def _differ(left: Sequence[Size], right: Sequence[Size]) -> bool:
+    """Whether two shapes of one rank have different numbers somewhere; what is symbolic may fit."""
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(left, right))
 
 
 def _listed(types: Types) -> str:

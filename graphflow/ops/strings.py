@@ -22,6 +22,11 @@ from graphflow.ops.inference import broadcast_shapes, entries, require_dtype, sh
 
 __all__ = ["concat", "full_match", "normalize", "split", "tf_idf"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _NO_SLOPE = "text has no derivative"
 
 

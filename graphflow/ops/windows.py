@@ -27,6 +27,12 @@ from graphflow.ops.inference import require, show
 
 Pads: TypeAlias = tuple[tuple[Size, Size], ...]
 
+MOST_PLACES = (1 << 31) - 1
+"""The most elements that a window has along an axis: each is a step of what computes it."""
+
+FARTHEST = (1 << 63) - 1
+"""The largest stride and dilation: those that targets count with 64 bits."""
+
 SAME = ("same", "same_upper", "same_lower")
 """Names of paddings that leave ceil(size / stride) positions."""
 
@@ -52,6 +58,12 @@ def per_axis(value: Any, count: int, what: str, operation: str) -> tuple[int, ..
         raise AttributeValueError(
             f"{operation} got {what}={value!r} for {count} spatial axes",
             hint=f"pass a positive int, or {count} of them",
+        )
+    most = FARTHEST if what in ("strides", "dilation") else MOST_PLACES
+    if max(values) > most:
+        raise AttributeValueError(
+            f"{operation} got {what}={value!r}, which is more than can be computed",
+            hint=f"pass at most {most}",
         )
     return values
 
@@ -214,7 +226,7 @@ def window_slices(
             place,
             (slice(None), slice(None))
             + tuple(
-                slice(at * gap, at * gap + (count - 1) * step + 1, step)
+                slice(at * gap, at * gap + max((count - 1) * step + 1, 0), step)
                 for at, gap, count, step in zip(place, dilation, positions, strides)
             ),
         )

@@ -7,7 +7,7 @@ body is cut out of that body, with the values of the step at which the answers p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from graphflow.errors import GraphFlowError
 from graphflow.ir.attrs import Attrs
-from graphflow.ir.body import Body, bodies_of
+from graphflow.ir.body import bodies_of
 from graphflow.ir.copying import copy_node
 from graphflow.ir.graph import Graph
 from graphflow.ir.interpret import evaluate, run_body
@@ -24,7 +24,7 @@ from graphflow.ir.opdef import registry
 from graphflow.ir.parse import parse_graph
 from graphflow.ir.text import print_graph
 from graphflow.ir.traversal import topological_order
-from graphflow.ops.body_calls import body_calls
+from graphflow.ops.body_calls import body_calls, following
 from graphflow.optimizer.closeness import distance
 from graphflow.optimizer.journal import Entry, Journal
 from graphflow.optimizer.passes.bodies import body_place
@@ -108,22 +108,25 @@ def _inside(place: Place, first: str, second: str, where: str) -> Place | None:
         return None
     body, changed = (list(bodies_of(one))[number] for one in (node, other))
     best: tuple[float, list[Any]] | None = None
-    for count, made in enumerate(body_calls(node, evaluate(node.inputs, place.values))):
-        if count >= _MOST_CALLS:
+    calls = body_calls(node, evaluate(node.inputs, place.values))
+    made = next(calls, None)
+    for _ in range(_MOST_CALLS):
+        if made is None:
             break
+        results = run_body(made.body, made.arguments)
         if made.number == number:
-            apart = _apart(body, changed, made.arguments)
+            apart = _apart(results, run_body(changed, made.arguments))
             if apart > 0 and (best is None or apart > best[0]):
                 best = apart, made.arguments
+        made = following(calls, results)
     if best is None:
         return None
     program = program_of(body)
     return Place(program, program_of(changed), dict(zip(program.feeds, best[1])), (), ())
 
 
-def _apart(body: Body, changed: Body, arguments: Sequence[Any]) -> float:
-    pairs = zip(run_body(body, arguments), run_body(changed, arguments))
-    found = [distance(left, right) for left, right in pairs]
+def _apart(results: Sequence[Any], changed: Sequence[Any]) -> float:
+    found = [distance(left, right) for left, right in zip(results, changed)]
     return max([one.relative if np.isfinite(one.ulps) else np.inf for one in found], default=0.0)
 
 
@@ -142,7 +145,7 @@ def cut_down(subject: Subject, case: Case, place: Place, settings: Settings) -> 
         if len(inner) == seen:
             break
         seen = len(inner)
-        found = _cut(matched[0].outputs, inner, place.values)
+        found = cut(matched[0].outputs, inner, _evaluator(place.values))
         if _shows(found, settings):
             return found
         depth = 2 * depth or 1
@@ -150,7 +153,7 @@ def cut_down(subject: Subject, case: Case, place: Place, settings: Settings) -> 
         (place.good.outputs, place.values),
         ((original := subject.static(case)).outputs, subject.outside(original, case)),
     ):
-        found = _cut(tensors, None, values)
+        found = cut(tensors, None, _evaluator(values))
         if _shows(found, settings):
             return replace(found, whole=True)
     return None
@@ -168,8 +171,16 @@ def _grown(matched: Iterable[Node], depth: int) -> set[Node]:
     return inner
 
 
-def _cut(outputs: Sequence[Tensor], inner: set[Node] | None, values: Mapping[Tensor, Any]) -> Minimal:
-    """The outputs as a graph of the inner nodes; what else these read becomes an input."""
+Values = Callable[[Sequence[Tensor]], Sequence[np.ndarray]]
+"""What gives the values of tensors."""
+
+
+def _evaluator(values: Mapping[Tensor, Any]) -> Values:
+    return lambda tensors: evaluate(tensors, values)
+
+
+def cut(outputs: Sequence[Tensor], inner: set[Node] | None, values: Values) -> Minimal:
+    """The outputs as a graph of the inner nodes; what else these read becomes an input with its value."""
     graph = Graph("minimal")
     copies: dict[Tensor, Tensor] = {}
     fed: list[Tensor] = []
@@ -184,7 +195,7 @@ def _cut(outputs: Sequence[Tensor], inner: set[Node] | None, values: Mapping[Ten
     graph.outputs = list(dict.fromkeys(copies[tensor] for tensor in outputs))
     read = {tensor for node in graph.nodes for tensor in node.inputs} | set(graph.outputs)
     used = [tensor for tensor in fed if copies[tensor] in read]
-    inputs = {copies[tensor].node.name: array for tensor, array in zip(used, evaluate(used, values))}
+    inputs = {copies[tensor].node.name: array for tensor, array in zip(used, values(used))}
     arrays: dict[str, np.ndarray] = {}
     text = print_graph(graph, arrays, folders=False)
     return Minimal(text, arrays, inputs, len(graph.nodes), inner is None)

@@ -28,3 +28,7 @@ __all__ = [
     "global_norm",
     "schedules",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

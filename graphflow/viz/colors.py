@@ -39,6 +39,7 @@ REDUCTION = Paint("reduction, normalization", "#f9d6c5", "#c04f00")
 SHAPE = Paint("shape, indexing", "#f4deeb", "#a64d80")
 RANDOM = Paint("random", "#def3fd", "#2f8fc4")
 CONTROL = Paint("control flow, update", "#d9dce1", "#2f3640")
+REGION = Paint("fused into one loop", "#f5f2fb", "#6b4fa8")
 
 _BY_FAMILY = {
     "linalg": LINEAR,
@@ -65,6 +66,7 @@ _BY_FAMILY = {
     "sorting": SHAPE,
     "resize": SHAPE,
     "detection": SHAPE,
+    "images": SHAPE,
     "random": RANDOM,
     "control": CONTROL,
     "state": CONTROL,

@@ -124,6 +124,7 @@ def functions() -> dict[str, Callable[..., Any]]:
         "linalg": (gf.linalg, gf.linalg.__all__),
         "fft": (gf.fft, gf.fft.__all__),
         "signal": (gf.signal, gf.signal.__all__),
+        "sequence": (gf.sequence, gf.sequence.__all__),
         "layers": (gf.layers, gf.layers.__all__),
         "initializers": (gf.initializers, list(gf.initializers._SAMPLERS)),
     }

@@ -63,3 +63,11 @@ def test_parts_are_what_windows_hold_and_spread_is_the_transpose(case: Any) -> N
 def test_the_last_axis_comes_first() -> None:
     made = passes((2, 3), (1, 2), ((0, 0), (1, 1)), (1, 1), True)
     assert [one.axis for one in made] == [3, 2] and made[0] == Pass(3, 3, 2, (1, 1), 1, True)
+
+
+def test_windows_without_a_position_hold_nothing() -> None:
+    x = np.arange(3.0).reshape(1, 1, 3)
+    one = Pass(2, 4, 2, (0, 0), 1, False)
+    assert one.positions(3) == 0
+    assert [part.shape for part in parts(x, one, 0)] == [(1, 1, 0)]
+    assert spread(parts(x, one, 0), one, x.shape, x.dtype).tolist() == [[[0, 0, 0]]]

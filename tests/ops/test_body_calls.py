@@ -8,7 +8,7 @@ import pytest
 import graphflow as gf
 from graphflow.ir.body import bodies_of
 from graphflow.ir.interpret import evaluate, run_body
-from graphflow.ops.body_calls import body_calls
+from graphflow.ops.body_calls import body_calls, following
 
 
 def calls(tensor: gf.Tensor, **feeds: object) -> list:
@@ -50,6 +50,40 @@ def test_a_choice_calls_one_branch(index: int, number: int) -> None:
     y = gf.switch_case(i, [gf.sin, gf.cos, gf.tan], x)
     (made,) = calls(y, x=np.ones(3, np.float32), i=np.int32(index))
     assert made.number == number and made.body is y.node.attrs.branches[number]
+
+
+def test_what_is_sent_stands_for_the_results() -> None:
+    last, _ = gf.scan(lambda c, z: (c + z, c), 1.0, gf.placeholder("x", (3,)))
+    made = body_calls(last.node, [np.float32(1.0), np.arange(3, dtype=np.float32)])
+    seen, call = [], next(made)
+    while call is not None:
+        seen.append(float(call.arguments[0]))
+        call = following(made, [np.float32(2.0 * len(seen)), np.float32(0.0)])
+    assert seen == [1.0, 2.0, 4.0] and following(made, []) is None
+
+
+def test_a_body_runs_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    def counted(body: object, arrays: object) -> object:
+        ran.append(body)
+        return run_body(body, arrays)
+
+    monkeypatch.setattr("graphflow.ops.body_calls.run_body", counted)
+    last, rows = gf.scan(lambda c, z: (c + z, c), 1.0, gf.placeholder("x", (5,)))
+    assert len(calls(last, x=np.ones(5, np.float32))) == len(ran) == 5
+    ran.clear()
+    evaluate([last, rows], {last.graph.placeholders["x"]: np.ones(5, np.float32)})
+    assert len(ran) == 5
+
+
+def test_the_numbers_survive_the_text_form() -> None:
+    y = gf.while_loop(lambda c: c < 9.0, lambda c: c * 2.0, gf.placeholder("x", ()))
+    y.graph.outputs = [y]
+    read = gf.parse_graph(gf.print_graph(y.graph))
+    node = read.outputs[0].node
+    for made in body_calls(node, [np.float32(3.0)]):
+        assert made.body is list(bodies_of(node))[made.number]
 
 
 def test_ordinary_nodes_call_nothing() -> None:

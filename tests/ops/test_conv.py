@@ -273,3 +273,21 @@ def test_the_gradient_compiles_to_the_convolutions_of_jax(attrs: Any, rng: np.ra
     assert convolutions(ours) == convolutions(theirs)
     flops = [lowered.compile().cost_analysis()["flops"] for lowered in (ours, theirs)]
     assert flops[0] == pytest.approx(flops[1], rel=0.01)
+
+
+def test_large_strides_are_fine_and_absurd_ones_are_refused() -> None:
+    x = gf.placeholder("x", (1, 2, 8, 8))
+    w = gf.constant(np.arange(36, dtype=np.float32).reshape(2, 2, 3, 3))
+    fed = {x: np.arange(128.0).reshape(1, 2, 8, 8)}
+    far, near = (gf.nn.conv(x, w, strides=step) for step in (2**40, 6))
+    np.testing.assert_array_equal(*gf.Session(backend="numpy").run([far, near], fed))
+    for wrong in ({"strides": 2**63}, {"strides": (1, 2**70)}, {"dilation": 2**63, "padding": "same"}):
+        with pytest.raises(AttributeValueError, match="more than can be computed"):
+            gf.nn.conv(x, w, **wrong)
+
+
+def test_a_result_that_no_memory_holds_is_refused_by_jax() -> None:
+    x, w = gf.placeholder("x", (1, 3, 8, 8)), gf.constant(np.ones((3, 4, 3, 3), np.float32))
+    y = gf.nn.conv_transpose(x, w, strides=2**40)
+    with pytest.raises(gf.BackendError, match="more than 64 bits count"):
+        gf.Session(backend="jax").run(gf.sum(y), {x: np.ones((1, 3, 8, 8))})

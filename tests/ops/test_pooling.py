@@ -204,3 +204,22 @@ def test_large_windows_are_lowered_to_a_slice_an_axis_place() -> None:
     x = np.zeros((1, 1, 20, 20), np.float32)
     text = jax.jit(lambda x: LOWERINGS["max_pool"](x, **attrs)).lower(x).as_text()
     assert text.count("stablehlo.slice") == 26
+
+
+@pytest.mark.parametrize("pool", [gf.nn.max_pool, gf.nn.avg_pool, gf.nn.lp_pool, gf.nn.max_pool_with_indices])
+def test_windows_of_absurd_size_are_refused_and_large_strides_are_not(pool: Any) -> None:
+    x, y = gf.placeholder("x", (1, 2, 8, 8)), gf.placeholder("y", (1, 2, "height", "width"))
+    for image in (x, y):
+        for padding in (0, "same"):
+            with pytest.raises(AttributeValueError, match="more than can be computed"):
+                pool(image, 2**40, padding=padding)
+            with pytest.raises(AttributeValueError, match="more than can be computed"):
+                pool(image, 2, strides=2**63, padding=padding)
+    made = pool(x, 2, strides=2**40)
+    first = made[0] if isinstance(made, tuple) else made
+    found = gf.Session(backend="numpy").run(first, {x: np.arange(128.0).reshape(1, 2, 8, 8)})
+    near = pool(x, 2, strides=8)
+    wanted = gf.Session(backend="numpy").run(
+        near[0] if isinstance(near, tuple) else near, {x: np.arange(128.0).reshape(1, 2, 8, 8)}
+    )
+    np.testing.assert_array_equal(found, wanted)

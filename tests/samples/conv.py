@@ -93,3 +93,40 @@ sample("col2im", [[[np.nan, 1.0, 2.0], [-0.0, 1.0, np.inf]]], image_shape=(4,), 
 sample(
     "col2im", _draw(1, 4, 4).astype(F16), image_shape=(3, 3), window=2, rtol=2e-3, atol=2e-3, gradient=False
 )
+
+
+# Channels last: the same cases with permuted axes, by each algorithm that can compute them
+def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], *shape[2:], shape[1])
+
+
+def _kernel_last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[2:], shape[1], shape[0])
+
+
+def _channels_last(x: tuple, w: tuple, y: tuple, **attrs: object) -> None:
+    x, w, y = _last(x), _kernel_last(w), _last(y)
+    sample("channels_last_conv", _draw(*x), _draw(*w), **attrs)
+    sample("channels_last_conv_input_gradient", _draw(*y), _draw(*w), input_shape=x, **attrs)
+    sample("channels_last_conv_weight_gradient", _draw(*x), _draw(*y), kernel_shape=w, **attrs)
+
+
+for _x, _w, _y, _attrs in _CASES:
+    _channels_last(_x, _w, _y, **_attrs)
+_channels_last((1, 3, 4, 5), (2, 3, 1, 1), (1, 2, 2, 3), strides=2, algorithm="dot")
+_channels_last((0, 3, 4), (2, 3, 1), (0, 2, 4), algorithm="dot")
+_channels_last((2, 4, 5, 6), (6, 2, 3, 2), (2, 6, 2, 5), strides=(2, 1), padding=((1, 0), (0, 0)), groups=2, algorithm="im2col")  # fmt: skip
+_channels_last((1, 2, 5, 5), (3, 2, 2, 3), (1, 3, 3, 5), dilation=(2, 1), padding=((0, 0), (1, 1)), algorithm="im2col")  # fmt: skip
+_channels_last((2, 3, 6, 5), (6, 1, 3, 3), (2, 6, 3, 5), strides=(2, 1), padding=1, groups=3, algorithm="shifts")  # fmt: skip
+_channels_last((1, 2, 7), (2, 1, 2), (1, 2, 5), dilation=2, groups=2, algorithm="shifts")
+for _algorithm in ("direct", "shifts"):
+    sample(
+        "channels_last_conv", _draw(1, 5, 5, 2).astype(F16), _draw(3, 3, 1, 2).astype(F16),
+        padding=1, groups=2, algorithm=_algorithm, rtol=4e-3, atol=4e-3, gradient=False,
+    )  # fmt: skip
+
+for _tile, _size in ((2, 16), (4, 36)):
+    sample("winograd_conv", _draw(2, 6, 5, 3), _draw(_size, 3, 4), padding=1, tile=_tile)
+    sample("winograd_conv", _draw(1, 9, 4, 2), _draw(_size, 2, 1), padding=((0, 2), (3, 0)), tile=_tile)
+sample("winograd_conv", _draw(25, 6, 6, 2), _draw(16, 2, 3), padding=1)  # many tiles
+sample("winograd_conv", _draw(0, 6, 5, 3), _draw(16, 3, 4))

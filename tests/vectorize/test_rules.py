@@ -38,6 +38,7 @@ LOOPED = {
     "random_poisson": "it draws again until the last number fits",
     "random_binomial": "it draws again until the last number fits",
     "random_key": "the key of a session is the same for all examples",
+    "decode_image": "each file is read by itself",
 }
 """Operators that have no rule, and why."""
 
@@ -53,8 +54,14 @@ SAMPLES = {
 }
 
 
-def _examples(array: np.ndarray) -> np.ndarray:
+INTACT = {"decode_image": "a file whose bytes have moved is no file"}
+"""Operators of which all examples are the same."""
+
+
+def _examples(name: str, array: np.ndarray) -> np.ndarray:
     """Three arrays like one: floats shrunk, so that they stay where they may lie; others turned round."""
+    if name in INTACT:
+        return np.stack([array] * EXAMPLES)
     if array.dtype.kind in "fc" or array.dtype.name == "bfloat16":
         with np.errstate(all="ignore"):
             parts = [array, array * array.dtype.type(0.75), array * array.dtype.type(0.5)]
@@ -80,7 +87,7 @@ def _tolerance(array: np.ndarray) -> dict[str, float]:
 
 
 def _check(name: str, sample: Sample, flags: Sequence[bool], size: Any = EXAMPLES) -> None:
-    stacks = [_examples(array) if flag else array for array, flag in zip(sample.inputs, flags)]
+    stacks = [_examples(name, array) if flag else array for array, flag in zip(sample.inputs, flags)]
     with Graph() as graph:
         singles = [placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(sample.inputs)]
         stacked = [

@@ -1,0 +1,199 @@
+"""Rules that raise, loop or break the graph, and graphs that are too long, too large or in a circle."""
+
+from __future__ import annotations
+
+import resource
+import warnings
+
+import numpy as np
+import pytest
+
+import graphflow as gf
+from graphflow.errors import GraphFlowError, RewriteError
+from graphflow.optimizer.driver import RewriteWarning
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.pattern import P, variables
+from graphflow.optimizer.pipelines import optimize
+from graphflow.optimizer.program import extract
+from graphflow.optimizer.rule import Rule, rule
+
+(X,) = variables("X")
+EXACT = "canonicalize{safety=unsafe}"
+
+
+@rule(P.tanh(X), safety="exact")
+def raises(match, b):
+    """tanh(x) = 1 / 0."""
+    raise ZeroDivisionError("a slip")
+
+
+@rule(P.tanh(X), safety="exact")
+def refuses(match, b):
+    """tanh(x) = x y, for a y that does not fit."""
+    return b.add(match.X, b.constant(value=np.zeros((5, 7), np.float32)))
+
+
+@rule(P.tanh(X), safety="exact")
+def other_type(match, b):
+    """tanh(x) = 0."""
+    return b.constant(value=np.zeros((), np.float32))
+
+
+@rule(P.tanh(X), safety="exact")
+def reads_itself(match, b):
+    """tanh(x) = exp(tanh(x))."""
+    return b.exp(match.output)
+
+
+@rule(P.tanh(X), safety="exact")
+def no_tensor(match, b):
+    """tanh(x) = "x"."""
+    return "x"
+
+
+FOREIGN = gf.Graph()
+with FOREIGN:
+    STRANGER = gf.placeholder("stranger", (3,))
+
+
+@rule(P.tanh(X), safety="exact")
+def foreign(match, b):
+    """tanh(x) = a tensor of another graph."""
+    return STRANGER
+
+
+@rule(P.tanh(X), safety="exact")
+def too_many(match, b):
+    """tanh(x) = x, x."""
+    return [match.X, match.X]
+
+
+@rule(P.sin(X), safety="exact")
+def to_cos(match, b):
+    """sin(x) = cos(x)."""
+    return b.cos(match.X)
+
+
+@rule(P.cos(X), safety="exact")
+def to_sin(match, b):
+    """cos(x) = sin(x)."""
+    return b.sin(match.X)
+
+
+@rule(P.atan(X), safety="exact")
+def grows(match, b):
+    """atan(x) = atan(atan(x + x)): longer and longer."""
+    return b.atan(b.atan(b.add(match.X, match.X)))
+
+
+BROKEN = (raises, refuses, other_type, reads_itself, no_tensor, foreign, too_many)
+
+
+def model(*functions) -> gf.Model:
+    with gf.Graph():
+        x = gf.placeholder("x", (3,))
+        y = x
+        for function in functions:
+            y = function(y)
+        return gf.Model(inputs=[x], outputs={"y": y * 1.0})
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.name)
+def test_a_broken_rule_is_named_and_skipped_and_all_else_is_done(broken: Rule) -> None:
+    made = model(gf.exp, gf.tanh)
+    with pytest.warns(RewriteWarning, match=f"rule '{broken.name}' failed at tanh.*is skipped"):
+        small = gf.optimize(made, rules=[broken])
+    gf.verify(small.graph)
+    assert [node.op.name for node in small.graph] == ["placeholder", "exp", "tanh"]
+    x = np.float32([0.5, -1.0, 2.0])
+    assert np.array_equal(small.run({"x": x}, "numpy")["y"], np.tanh(np.exp(x)))
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.name)
+def test_strict_mode_raises(broken: Rule) -> None:
+    with pytest.raises(RewriteError, match=f"rule '{broken.name}' failed at tanh"):
+        gf.optimize(model(gf.exp, gf.tanh), rules=[broken], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "function", "suspects"),
+    [([to_cos, to_sin], gf.sin, ("to_cos", "to_sin")), ([grows], gf.atan, ("grows",))],
+)
+def test_rules_that_never_end_are_stopped(rules, function, suspects) -> None:
+    made = model(function, gf.exp)
+    with pytest.warns(RewriteWarning, match="do not come to an end") as caught:
+        small = gf.optimize(made, rules=rules)
+    said = str(caught[0].message)
+    assert all(repr(name) in said for name in suspects) and f"{suspects[-1]!r} is skipped" in said
+    gf.verify(small.graph)
+    assert small.report.journal.fired("neutral_element") == 1  # the other rules went on
+    with pytest.raises(RewriteError, match="do not come to an end"):
+        gf.optimize(made, rules=rules, strict=True)
+
+
+def test_a_wrong_rule_in_a_loop_is_named_too() -> None:
+    with gf.Graph():
+        x = gf.placeholder("x", (3,))
+        y = gf.fori_loop(0, 3, lambda i, c: gf.tanh(c), x)
+        made = gf.Model(inputs=[x], outputs={"y": y})
+    with pytest.warns(RewriteWarning, match="rule 'raises' failed at tanh"):
+        gf.optimize(made, rules=[raises])
+
+
+@pytest.mark.slow
+def test_a_million_nodes_in_a_chain() -> None:
+    """Built, cut out and optimised without recursion."""
+    count = 1_000_000
+    with gf.Graph():
+        y = x = gf.placeholder("x", (2,))
+        for _ in range(count // 2):
+            y = gf.negative(gf.tanh(y))
+        program = extract([y], feeds=[x])
+    assert len(program.nodes) == count + 1
+    journal = Journal("counts")
+    optimize(program, pipeline="eliminate,canonicalize{max-nodes=1000}", journal=journal)
+    assert len(program.nodes) == count + 1 and journal.edits == 0
+
+
+@pytest.mark.slow
+def test_a_constant_of_two_gigabytes_is_neither_copied_nor_hashed() -> None:
+    """Zeros that nobody has written to take no memory, until somebody copies them."""
+    huge = np.zeros((1 << 14, 1 << 15), np.float32)
+    huge.setflags(write=False)
+    assert huge.nbytes == 2 * 1024**3
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with gf.Graph():
+        x = gf.placeholder("x", huge.shape)
+        kept = gf.constant(huge)
+        assert kept.node.attrs["value"] is huge
+        program = extract([gf.sum(gf.multiply(x, kept) * 1.0)], feeds=[x])
+    journal = Journal("remarks")
+    optimize(program, "O2", journal=journal)
+    assert journal.fired("neutral_element") == 1
+    assert any(node.op.name == "constant" and node.attrs["value"] is huge for node in program.nodes)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 256 * 1024  # kilobytes
+
+
+def test_a_body_that_captures_what_it_makes_is_refused() -> None:
+    """A circle of captures: a body reads a tensor of another body that is not around it."""
+    kept: list[gf.Tensor] = []
+
+    def first(c: gf.Tensor) -> gf.Tensor:
+        kept.append(gf.exp(c))
+        return kept[-1]
+
+    with gf.Graph():
+        x = gf.placeholder("x", (3,))
+        gf.fori_loop(0, 3, lambda i, c: first(c), x)
+        with pytest.raises(GraphFlowError) as caught:
+            gf.fori_loop(0, 3, lambda i, c: c + kept[0], x)
+    assert "\n  try: " in str(caught.value)
+
+
+def test_warnings_name_a_rule_once() -> None:
+    made = model(gf.tanh, gf.tanh, gf.tanh)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gf.optimize(made, rules=[raises])
+    assert len(caught) == 1
