@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+_PIECE = 1 << 18
+
 
 def common_value(array: np.ndarray) -> Any:
     """The value of which all elements are copies to the bit; None if they differ, or there are none.
@@ -20,7 +22,12 @@ def common_value(array: np.ndarray) -> Any:
     if flat.dtype.kind == "T":
         return first if (flat == first).all() else None
     if flat.size > 1:
-        bits = np.ascontiguousarray(flat).view(np.uint8).reshape(flat.size, flat.itemsize)
-        if (bits[-1] != bits[0]).any() or (bits != bits[0]).any():
+        width = 8 if flat.itemsize % 8 == 0 else flat.itemsize
+        words = np.ascontiguousarray(flat).view(f"u{width}").reshape(flat.size, -1)
+        if (words[-1] != words[0]).any():
             return None
+        # Piece by piece, since a comparison of all of them would need as much memory again.
+        for start in range(0, len(words), _PIECE):
+            if (words[start : start + _PIECE] != words[0]).any():
+                return None
     return first

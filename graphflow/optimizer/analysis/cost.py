@@ -19,6 +19,7 @@ from graphflow.ir.body import Body
 from graphflow.ir.dims import Dim
 from graphflow.ir.node import Node
 from graphflow.ir.types import Shape, TensorType
+from graphflow.ops.winograd import tiles
 
 FREE_FAMILIES = frozenset({"state", "shape", "indexing"})
 """Operators of these families move data or name it, and compute nothing."""
@@ -64,6 +65,11 @@ def total_flops(nodes: Iterable[Node]) -> int:
     return sum(map(node_flops, nodes))
 
 
+def total_bytes(nodes: Iterable[Node]) -> int:
+    """The bytes that all nodes read and write, if nothing is fused or shared."""
+    return sum(map(node_bytes, nodes))
+
+
 def _made(node: Node) -> int:
     return elements(node.outputs[0].type.shape)
 
@@ -97,6 +103,19 @@ def _conv_transpose(node: Node) -> int:
 
 def _conv_weight_gradient(node: Node) -> int:
     return 2 * elements(node.inputs[1].type.shape) * _taps(node.outputs[0].type.shape)
+
+
+def _last_kernel(weight: Shape) -> int:
+    """Products for each output element of a convolution with *window, I/groups, O weights."""
+    return elements(weight[:-1])
+
+
+def _winograd(node: Node) -> int:
+    """The products of the transformed image with the weights; transforms only add up."""
+    x, u = node.inputs[0].type.shape, node.inputs[1].type.shape
+    batch, *sizes, _ = node.outputs[0].type.shape
+    count = elements((batch,)) * math.prod([tiles(elements((size,)), node.attrs.tile) for size in sizes])
+    return 2 * count * elements(u[:1]) * elements(x[-1:]) * elements(u[-1:])
 
 
 def _pool(node: Node) -> int:
@@ -161,6 +180,12 @@ _RULES: dict[str, Callable[[Node], int]] = {
     "conv_input_gradient": _conv_transpose,
     "conv_transpose": _conv_transpose,
     "conv_weight_gradient": _conv_weight_gradient,
+    "channels_last_conv": lambda node: 2 * _made(node) * _last_kernel(node.inputs[1].type.shape),
+    "channels_last_conv_input_gradient": lambda node: 2 * _read(node) * _last_kernel(node.inputs[1].type.shape),
+    "channels_last_conv_weight_gradient": lambda node: (
+        2 * elements(node.inputs[1].type.shape) * _last_kernel(node.outputs[0].type.shape)
+    ),
+    "winograd_conv": _winograd,
     "max_pool": _pool,
     "avg_pool": _pool,
     **dict.fromkeys(

@@ -137,8 +137,8 @@ def negate_difference(m: Match, b: Builder) -> Answer:
 
 @rule([P.abs(P.negative(X)), P.square(P.negative(X)), P.square(P.abs(X))], safety="exact")
 def sign_is_lost(m: Match, b: Builder) -> Answer:
-    """|-x| = |x|, and (-x)^2 = |x|^2 = x^2."""
-    if m.X.dtype.kind == "complex":
+    """|-x| = |x|, but for unsigned x, where -x is 2^bits - x; and (-x)^2 = |x|^2 = x^2."""
+    if m.X.dtype.kind == "complex" or (m.X.dtype.kind == "uint" and m.root.op.name == "abs"):
         return None
     return b.abs(m.X) if m.root.op.name == "abs" else b.square(m.X)
 

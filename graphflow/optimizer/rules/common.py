@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from graphflow.ir.builder import Builder
 from graphflow.ir.dtypes import DType, promote
 from graphflow.ir.node import Tensor
@@ -27,6 +29,32 @@ def fitted(match: Match, b: Builder, tensor: Tensor) -> Tensor:
 def filled(match: Match, b: Builder, value: float | bool) -> Tensor:
     """A tensor of the root's type all of whose elements are `value`."""
     return b.full_like(value, match.output)
+
+
+SMALL_BYTES = 1 << 16
+"""Rules compute with constants up to this size, so that a firing stays cheap."""
+
+
+def small_constant(tensor: Tensor) -> np.ndarray | None:
+    """The array of a constant that is small enough to compute with in a rule, else None."""
+    node = tensor.node
+    if node.op.name != "constant":
+        return None
+    array: np.ndarray = node.attrs["value"]
+    return array if array.nbytes <= SMALL_BYTES else None
+
+
+def is_constant(tensor: Tensor) -> bool:
+    """Whether a tensor is a constant, broadcast or not."""
+    node = tensor.node
+    if node.op.name == "broadcast_to":
+        node = node.inputs[0].node
+    return node.op.name == "constant"
+
+
+def in_place_of(match: Match, tensor: Tensor) -> Tensor | None:
+    """The tensor if it has the type of the root; None where symbolic sizes came out under other names."""
+    return tensor if tensor.type is match.output.type else None
 
 
 def is_lossless(source: DType, target: DType) -> bool:

@@ -8,23 +8,53 @@ from graphflow.optimizer.rules import RULES
 from tests.optimizer.rewriting import build, rewrite, show
 from tests.optimizer.rules import (
     test_arithmetic,
+    test_attention_forms,
+    test_bounds,
+    test_canonical,
+    test_composites,
+    test_cuts,
+    test_fold_weights,
     test_logic,
+    test_movement,
     test_pieces,
+    test_products,
+    test_quantization,
     test_reassociate,
     test_reduction,
     test_shape,
+    test_sizes,
     test_stabilize,
+    test_stable_functions,
+    test_stable_losses,
+    test_strength,
+    test_totals,
+    test_truth,
 )
 from tests.optimizer.rules.cases import Case, check_program, check_values, identify
 
 FAMILIES = (
     test_arithmetic,
+    test_attention_forms,
+    test_bounds,
+    test_canonical,
+    test_composites,
+    test_cuts,
+    test_fold_weights,
     test_logic,
+    test_movement,
     test_pieces,
+    test_products,
+    test_quantization,
     test_reassociate,
     test_reduction,
     test_shape,
+    test_sizes,
     test_stabilize,
+    test_stable_functions,
+    test_stable_losses,
+    test_strength,
+    test_totals,
+    test_truth,
 )
 CASES = [case for family in FAMILIES for case in family.CASES]
 

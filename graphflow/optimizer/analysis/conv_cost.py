@@ -1,0 +1,149 @@
+"""What a convolution costs by each algorithm on a processor, in seconds: a model of a few rates.
+
+The rates were fitted on two cores of a server processor under XLA to 3x3, 1x1, 7x7 and depthwise
+convolutions of ResNet-50 and MobileNet-v2 at batch 1 and 8. Only quotients matter: a machine with other
+rates in like proportions makes the same choices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+from graphflow.ops.winograd import tiles
+
+PRODUCT_RATE = 160e9
+"""Operations a second of a product of large matrices."""
+
+DIRECT_RATE = 120e9
+"""Operations a second of a convolution with many output places."""
+
+GROUPED_RATE = 0.7e9
+"""Operations a second of a convolution in groups, which XLA:CPU runs as a scalar loop."""
+
+MOVED_RATE = 20e9
+"""Bytes a second that are read or written by fused arithmetic on shifted images."""
+
+PATCH_RATE = 2e9
+"""Bytes a second of writing out what windows hold."""
+
+_PRODUCT_ROWS, _DIRECT_ROWS = 12, 40  # how many rows it takes to reach half of a rate
+
+
+class Geometry(NamedTuple):
+    """A convolution.
+
+    Attributes:
+        places: the positions of the result: batch times the spatial sizes of it.
+        sizes: those spatial sizes.
+        channels, outputs, groups: of the kernels.
+        kernel: its sizes.
+        read: the elements of the image.
+        itemsize: bytes of an element.
+        strides, dilation: for each spatial axis.
+        padded: whether there is padding.
+        constant: whether the weights are constant, so that what is made of them costs nothing.
+    """
+
+    places: int
+    sizes: tuple[int, ...]
+    channels: int
+    outputs: int
+    groups: int
+    kernel: tuple[int, ...]
+    read: int
+    itemsize: int
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padded: bool
+    constant: bool
+
+    @property
+    def flops(self) -> int:
+        """Operations of the definition."""
+        return 2 * self.places * self.outputs * self.window
+
+    @property
+    def window(self) -> int:
+        """Products for each element of the result."""
+        return prod(self.kernel) * (self.channels // max(self.groups, 1))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An algorithm with the seconds that it is expected to take."""
+
+    algorithm: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {1e3 * self.seconds:.3g} ms"
+
+
+def estimates(geometry: Geometry, largest_tile: int = 0) -> list[Choice]:
+    """Each algorithm that can compute a convolution, with its cost.
+
+    Arguments:
+        largest_tile: of Winograd's algorithm: 0 leaves it out.
+
+    >>> layer = Geometry(196, (14, 14), 256, 256, 1, (3, 3), 50176, 4, (1, 1), (1, 1), True, True)
+    >>> min(estimates(layer, 4), key=lambda choice: choice.seconds).algorithm
+    'winograd4'
+    """
+    found = [Choice("direct", _direct(geometry))]
+    if geometry.groups == 1 and set(geometry.kernel) == {1} and not geometry.padded:
+        found.append(Choice("dot", _product(geometry.places, geometry.flops)))
+    elif geometry.groups > 1 and geometry.groups == geometry.channels:
+        found.append(Choice("shifts", _shifts(geometry)))
+    if prod(geometry.kernel) > 1:
+        found.append(Choice("im2col", _im2col(geometry)))
+    if fits_winograd(geometry):
+        found += [
+            Choice(f"winograd{tile}", winograd_seconds(geometry, tile))
+            for tile in (2, 4)
+            if tile <= largest_tile
+        ]
+    return found
+
+
+def fits_winograd(geometry: Geometry) -> bool:
+    """Whether Winograd's algorithm can compute it."""
+    ones = (*geometry.strides, *geometry.dilation, geometry.groups)
+    return geometry.kernel == (3, 3) and set(ones) == {1}
+
+
+def _product(rows: int, flops: float) -> float:
+    return flops / PRODUCT_RATE * (1 + _PRODUCT_ROWS / max(rows, 1))
+
+
+def _direct(geometry: Geometry) -> float:
+    if geometry.groups > 1:
+        return geometry.flops / GROUPED_RATE
+    return geometry.flops / DIRECT_RATE * (1 + _DIRECT_ROWS / max(geometry.places, 1))
+
+
+def _shifts(geometry: Geometry) -> float:
+    moved = geometry.places * geometry.outputs * (1 + prod(geometry.kernel)) + geometry.read
+    return moved * geometry.itemsize / MOVED_RATE
+
+
+def _im2col(geometry: Geometry) -> float:
+    columns = geometry.places * prod(geometry.kernel) * geometry.channels
+    weights = geometry.window * geometry.outputs
+    moved = (columns / PATCH_RATE + weights / MOVED_RATE) * geometry.itemsize
+    return _product(geometry.places, geometry.flops) + moved
+
+
+def winograd_seconds(geometry: Geometry, tile: int) -> float:
+    """What Winograd's algorithm costs, its weights' transform included unless they are constant."""
+    places = prod(geometry.sizes)
+    batch = geometry.places // max(places, 1)
+    count = batch * prod([tiles(size, tile) for size in geometry.sizes])
+    products = (tile + 2) ** 2
+    flops = 2 * products * count * geometry.channels * geometry.outputs
+    weights = products * geometry.channels * geometry.outputs
+    moved = geometry.read + geometry.places * geometry.outputs
+    moved += products * count * 2 * (geometry.channels + geometry.outputs) * (1 if tile == 2 else 2)
+    moved += weights * (1 if geometry.constant else 3)
+    return _product(count, flops) + moved * geometry.itemsize / MOVED_RATE

@@ -1,0 +1,127 @@
+"""Rules of quantization: numbers that are turned into floats and back, with nothing lost on the way.
+
+quantize(dequantize(q)) is q where scale and zero point are the same and the float has room: (q - z) s / s
+is off by two roundings, far less than the half that would change the integer it is rounded to. The other
+way round, dequantize(quantize(x)), loses what quantization rounds off, which is what a network trained
+for it counts on: no rule touches that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphflow.ir.builder import Builder
+from graphflow.ir.dtypes import DType
+from graphflow.ir.node import Node, Tensor
+from graphflow.optimizer.pattern import Match, P, variables
+from graphflow.optimizer.rule import Answer, Decline, Rule, decline, rule
+from graphflow.optimizer.rules.common import X, Y, Z, small_constant
+
+SCALE, ZERO_POINT = variables("SCALE ZERO_POINT")
+
+_PRECISION = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+_MOVES = (
+    "reshape",
+    "permute_dims",
+    "slice",
+    "broadcast_to",
+    "tile",
+    "repeat",
+    "roll",
+    "expand_dims",
+    "squeeze",
+)
+
+
+def _obstacle(there: Node, back: Node) -> Decline | None:
+    """Why quantizing with `back` does not undo `there`, or None if it does."""
+    quantized, scale, zero_point = there.inputs
+    if back.inputs[1] is not scale or back.inputs[2] is not zero_point:
+        return decline("the two have different scales or zero points")
+    if any([there.attrs[what] != back.attrs[what] for what in ("axis", "block_size")]):
+        return decline("the two belong to different axes or blocks")
+    if quantized.dtype.kind not in ("int", "uint", "narrow_int", "narrow_uint"):
+        return decline(f"{quantized.dtype} has infinities, which quantizing saturates")
+    digits = min(_precision(there.output.dtype), _precision(back.attrs["precision"] or scale.dtype))
+    if quantized.dtype.bits + 2 >= digits:
+        return decline(f"{there.output.dtype} has too few digits for all values of {quantized.dtype}")
+    values = small_constant(scale)
+    if values is None:
+        return decline(f"the scale {scale.name} is not a constant, so it may be 0 or infinite")
+    wide, dtype = values.astype(np.float64), there.output.dtype
+    limits = _limits(dtype)
+    reach = float(2 ** (quantized.dtype.bits + 1))
+    if not np.all((wide > limits[0] * reach) & (wide * reach < limits[1])):
+        return decline("the scale is so small or large that the floats would underflow or overflow")
+    return None
+
+
+def _precision(dtype: DType) -> int:
+    """The bits of a float's significand; 0 for what is none."""
+    return _PRECISION.get(dtype.name, 0)
+
+
+def _limits(dtype: DType) -> tuple[float, float]:
+    """The least normal number of a float dtype, and the largest."""
+    if dtype.name == "bfloat16":
+        return 2.0**-126, 3.0e38
+    limits = np.finfo(dtype.numpy)
+    return float(limits.tiny), float(limits.max)
+
+
+@rule(
+    P.quantize_linear(P.dequantize_linear(X, Y, Z), SCALE, ZERO_POINT), safety="exact", evidence="exhaustive"
+)
+def quantize_what_was_dequantized(m: Match, b: Builder) -> Answer:
+    """quantize(dequantize(q)) = q with the same scale and zero point."""
+    there = m.inner.node
+    if there.inputs[0].type is not m.output.type:
+        return None
+    obstacle = _obstacle(there, m.root)
+    return there.inputs[0] if obstacle is None else obstacle
+
+
+@rule([P.quantize_linear(...)], safety="exact", evidence="exhaustive")
+def move_quantized(m: Match, b: Builder) -> Answer:
+    """quantize(move(dequantize(q))) = move(q) for one scale, where elements are only moved or copied."""
+    move = m.root.inputs[0].node
+    if move.op.name not in _MOVES or not move.inputs:
+        return None
+    there = move.inputs[0].node
+    if there.op.name != "dequantize_linear" or m.root.inputs[1].size != 1:
+        return None
+    if m.rewriter.use_count(move.output) != 1:
+        return decline(f"{move.name} has other users")
+    obstacle = _obstacle(there, m.root)
+    if obstacle is not None:
+        return obstacle
+    m.nodes.extend([move, there])
+    return getattr(b, move.op.name)(there.inputs[0], **move.attrs)
+
+
+@rule(P.quantize_linear(...), safety="exact", evidence="exhaustive")
+def relu_before_quantize(m: Match, b: Builder) -> Answer:
+    """quantize(relu(x)) = quantize(x) where the zero point is the least value, which saturation cuts to."""
+    relu, scale, zero_point = m.root.inputs
+    if relu.node.op.name != "relu":
+        return None
+    if not _is_least(zero_point):
+        return None
+    values = small_constant(scale)
+    if values is None or not np.all(values.astype(np.float64) > 0):
+        return decline(f"the scale {scale.name} is not known to be positive")
+    m.nodes.append(relu.node)
+    attrs = dict(m.root.attrs)
+    return b.quantize_linear(relu.node.inputs[0], scale, zero_point, **attrs)
+
+
+def _is_least(zero_point: Tensor) -> bool:
+    """Whether a zero point is the least number of its dtype."""
+    values, dtype = small_constant(zero_point), zero_point.dtype
+    if values is None or not dtype.kind.endswith("int"):
+        return False
+    low = 0 if "uint" in dtype.name else -(1 << (dtype.bits - 1))
+    return bool(np.all(values.astype(np.int64) == low))
+
+
+RULES: tuple[Rule, ...] = (quantize_what_was_dequantized, move_quantized, relu_before_quantize)
