@@ -25,6 +25,14 @@ _CLUSTER = {
     "labeljust": "l",
     "margin": "10",
 }
+_REGION = {
+    "style": "rounded,filled",
+    "color": colors.REGION.line,
+    "fillcolor": colors.REGION.fill,
+    "fontcolor": colors.REGION.line,
+    "fontsize": "9",
+    "margin": "7",
+}
 _TO_BODY = {"style": "dotted", "arrowhead": "none", "color": colors.CONTROL.line, "penwidth": "1.3"}
 _SHAPES = {
     "node": "box",
@@ -102,6 +110,7 @@ def dot_of(drawing: Picture) -> graphviz.Digraph:
         },
     )
     _add(result, drawing, "b")
+    _add_regions(result, drawing)
     _add_bodies(result, drawing.insets)
     return result
 
@@ -115,6 +124,23 @@ def _add(graph: graphviz.Digraph, drawing: Picture, prefix: str) -> None:
         if edge.to_stub:
             attributes.update(style="dashed", arrowsize="0.4", weight="4", penwidth="0.7")
         graph.edge(f"{prefix}{edge.source}", f"{prefix}{edge.target}", **attributes)
+
+
+def _add_regions(whole: graphviz.Digraph, drawing: Picture) -> None:
+    """A cluster around the boxes of each region that has several."""
+    import graphviz
+
+    members: dict[str, list[int]] = {}
+    for index, box in enumerate(drawing.boxes):
+        if box.region:
+            members.setdefault(box.region, []).append(index)
+    for name, indices in members.items():
+        if len(indices) > 1:
+            attributes = {**_CLUSTER, **_REGION, "label": f"<<B>{_escape(name)}</B>>"}
+            cluster = graphviz.Digraph(f"cluster_{name}", graph_attr=attributes)
+            for index in indices:
+                cluster.node(f"b{index}")
+            whole.subgraph(cluster)
 
 
 def _add_bodies(whole: graphviz.Digraph, insets: Sequence[Inset]) -> None:

@@ -39,6 +39,7 @@ class Box:
         tooltip: what hovering shows.
         row: its rank from the top.
         nodes: the nodes it stands for; empty for a stub.
+        region: the loop they run in, all of them; "" for none.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Box:
     badges: list[str] = field(default_factory=list)
     highlighted: bool = False
     nodes: list[Node] = field(default_factory=list)
+    region: str = ""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,8 @@ class Picture:
     def legend(self) -> list[Paint]:
         """The colours in use, in the order of their first box, scopes left out."""
         painted = [box for box in self.all_boxes() if box.kind not in ("stub", "scope", "part")]
-        return list({box.paint.label: box.paint for box in painted}.values())
+        fused = [colors.REGION] if any(box.region for box in painted) else []
+        return [*{box.paint.label: box.paint for box in painted}.values(), *fused]
 
 
 @dataclass(slots=True)
@@ -264,6 +267,8 @@ def _box(group: Group, selection: Selection, marked: set[str]) -> Box:
     else:
         box = _group_box(group)
     box.nodes = group.nodes
+    homes = {selection.regions.get(node, "") for node in group.nodes}
+    box.region = homes.pop() if len(homes) == 1 else ""
     box.highlighted = any(node.name in marked for node in group.nodes)
     found = [badge for node in group.nodes for tensor in node.outputs for badge in badges.get(tensor, ())]
     shown = found if len(found) <= 3 else [*found[:2], f"{len(found) - 2} more results"]

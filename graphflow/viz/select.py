@@ -26,6 +26,7 @@ class Selection:
         badges: for tensors that are returned, in what role.
         roles: what parameters of a body are.
         scope: with which the names begin that are shown without it.
+        regions: for the nodes of a program that run as one loop with others, the name of that region.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Selection:
     badges: dict[Tensor, list[str]] = field(default_factory=dict)
     roles: dict[Node, str] = field(default_factory=dict)
     scope: str = ""
+    regions: dict[Node, str] = field(default_factory=dict)
 
 
 def select(source: Any) -> Selection:
@@ -60,6 +62,7 @@ def _of_program(program: Program) -> Selection:
         selection.badges.setdefault(tensor, []).append(f"output {index}")
     for name, tensor in zip(program.updated, program.updates):
         selection.badges.setdefault(tensor, []).append(f"new {name}")
+    selection.regions = {node: region.title for region in program.regions for node in region.nodes}
     return selection
 
 

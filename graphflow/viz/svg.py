@@ -107,7 +107,9 @@ def box_size(box: Box) -> tuple[float, float]:
     widths += [text_width(line, _LINE) for line in box.lines]
     widths += [text_width(badge, _LINE, bold=True) for badge in box.badges]
     extra = 8.0 if box.kind in ("variable", "scope", "part") else 0.0
-    return max(widths) + 18, 11 + _TITLE + 12.0 * (len(box.lines) + len(box.badges)) + extra
+    count = len(box.lines) + len(box.badges) + bool(box.region)
+    widths += [text_width(box.region, _LINE, bold=True)]
+    return max(widths) + 18, 11 + _TITLE + 12.0 * count + extra
 
 
 def _stub_text(box: Box) -> str:
@@ -141,6 +143,8 @@ def _box(box: Box, place: Point, size: tuple[float, float]) -> str:
     for text in box.badges:
         baseline += 12
         parts.append(_text((x, baseline), text, _LINE, extra=_BOLD))
+    if box.region:
+        parts.append(_text((x, baseline + 12), box.region, _LINE, colors.REGION.line, _BOLD))
     return f'<g class="box {box.kind}"><title>{escape(box.tooltip)}</title>{"".join(parts)}</g>'
 
 

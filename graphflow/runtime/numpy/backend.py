@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.ir.node import Node
+from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions
 from graphflow.runtime.numpy.executor import NumpyExecutable
@@ -35,8 +36,8 @@ class NumpyBackend:
         return NumpyExecutable(program)
 
     def pipeline(self, level: str) -> str:
-        """ "", the default pipeline."""
-        return ""
+        """The level's own pipeline; above O0, regions then run as loops over blocks."""
+        return level_pipeline(level) if level == "O0" else f"{level_pipeline(level)},fuse"
 
     def refusal(self, node: Node) -> str | None:
         """None: every operator has a reference."""

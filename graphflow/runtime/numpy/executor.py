@@ -7,40 +7,27 @@ of either, and such a value is copied before it leaves.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from graphflow.errors import BackendError, GraphFlowError
+from graphflow.errors import BackendError
 from graphflow.ir import dims
-from graphflow.ir.attrs import substitute_dims
-from graphflow.ir.data import as_result
-from graphflow.ir.dims import Dim
 from graphflow.ir.found_sizes import found_in
 from graphflow.ir.node import Node, Tensor
-from graphflow.ir.types import Shape
 from graphflow.optimizer.program import Program
+from graphflow.runtime.numpy.fused import BLOCK_BYTES, FusedStep, fused_step, in_regions
+from graphflow.runtime.numpy.steps import Step
 
 _OUTSIDE = ("placeholder", "variable", "session_key")
 
 
-@dataclass(slots=True)
-class Step:
-    """One node to run: the slots it reads and writes, and those that are free afterwards.
-
-    `needs` are the names of sizes in its attributes that are known only when other steps have run.
-    """
-
-    node: Node
-    reads: tuple[int, ...]
-    writes: tuple[int, ...]
-    frees: tuple[int, ...]
-    needs: tuple[str, ...]
-
-
 class NumpyExecutable:
-    """A program that runs by the references of its operators.
+    """A program that runs by the references of its operators, and by kernels in the loops of its regions.
+
+    Arguments:
+        program: what to run; the pass `fuse` finds its regions.
+        block_bytes: the size of a block of those loops.
 
     Attributes:
         program: what it runs.
@@ -48,7 +35,7 @@ class NumpyExecutable:
         uses_key: whether random operators need the session's key.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, block_bytes: int = BLOCK_BYTES) -> None:
         order = program.order()
         self.program = program
         self.updated = tuple(program.updated)
@@ -63,7 +50,7 @@ class NumpyExecutable:
         self._updated = [slot(read[name]) if name in read else None for name in self.updated]
         self._kept = [slot(read[name]) for name in self.kept]
         self._keys = [slot(tensor) for tensor in keys]
-        self._steps = self._plan(order)
+        self._steps = self._plan(order, block_bytes)
         self._outputs = [slot(tensor) for tensor in program.outputs]
 
     def __call__(
@@ -89,7 +76,7 @@ class NumpyExecutable:
         found: dict[str, int] = {}
         with np.errstate(all="ignore"):
             for step in self._steps:
-                _run(step, values, found)
+                step.run(values, found)
         results = [_owned(values[slot], taken) for slot in self._outputs]
         count = self.program.fetch_count
         return results[:count], results[count:]
@@ -101,10 +88,12 @@ class NumpyExecutable:
     def _slot(self, tensor: Tensor) -> int:
         return self._slots.setdefault(tensor, len(self._slots))
 
-    def _plan(self, order: Sequence[Node]) -> list[Step]:
+    def _plan(self, order: Sequence[Node], block_bytes: int) -> list[Step | FusedStep]:
         nodes = _after_their_sizes([node for node in order if node.op.name not in _OUTSIDE])
+        nodes, ends = in_regions(nodes, self.program.regions)
         last = {tensor: position for position, node in enumerate(nodes) for tensor in node.inputs}
-        steps = []
+        plain: list[Step] = []
+        steps: list[Step | FusedStep] = []
         kept = set(self.program.outputs)
         for position, node in enumerate(nodes):
             reads = tuple([self._slot(tensor) for tensor in node.inputs])
@@ -112,13 +101,19 @@ class NumpyExecutable:
             done = {tensor: None for tensor in node.inputs if last[tensor] == position}
             done.update((tensor, None) for tensor in node.outputs if tensor not in last)
             frees = tuple([self._slot(tensor) for tensor in done if tensor not in kept])
-            steps.append(Step(node, reads, writes, frees, _needed_sizes(node)))
+            plain.append(Step(node, reads, writes, frees, _needed_sizes(node)))
+            steps.append(plain[-1])
+            region = ends.get(node)
+            if region is not None:
+                count = len(region.nodes)
+                steps[-count:] = [fused_step(region, plain[-count:], self._slots, block_bytes)]
         return steps
 
 
 def _needed_sizes(node: Node) -> tuple[str, ...]:
-    """The found sizes in the attributes of a node, but for one that it finds itself."""
-    own = dims.symbols(node.attrs["size"]) if node.op.finds_size else ()
+    """The found sizes in the attributes of a node, but for those that it finds itself."""
+    size = node.attrs["size"] if node.op.finds_size else ()
+    own = dims.symbols_of(size if isinstance(size, tuple) else (size,))
     return tuple(dict.fromkeys(name for name in found_in(node) if name not in own))
 
 
@@ -159,61 +154,6 @@ def _check_sources(program: Program, order: Sequence[Node]) -> None:
                 hint="feed it",
                 origin=node.origin,
             )
-
-
-def _run(step: Step, values: list[Any], found: dict[str, int]) -> None:
-    node = step.node
-    attrs = substitute_dims(node.attrs, found) if step.needs else node.attrs
-    try:
-        made = node.op.reference(*[values[slot] for slot in step.reads], **attrs)
-    except Exception as error:
-        _blame(node, [values[slot] for slot in step.reads], error)
-    results = made if isinstance(made, tuple) else (made,)
-    if len(results) != len(step.writes):
-        _wrong(node, f"{len(results)} values", f"{len(step.writes)}")
-    for slot, tensor, value in zip(step.writes, node.outputs, results):
-        array = as_result(value)
-        declared = tensor.type
-        if array.dtype != declared.dtype.numpy or (declared.is_static and array.shape != declared.shape):
-            _wrong(node, f"{array.dtype}{list(array.shape)}", str(declared))
-        if not declared.is_static:
-            _find(declared.shape, array.shape, found)
-        values[slot] = array
-    for slot in step.frees:
-        values[slot] = None
-
-
-def _find(declared: Shape, actual: tuple[int, ...], found: dict[str, int]) -> None:
-    """Remember the sizes that a result tells."""
-    for size, number in zip(declared, actual):
-        symbol = size.symbol if isinstance(size, Dim) else None
-        if symbol is not None:
-            found.setdefault(symbol.name, number)
-
-
-def _blame(node: Node, arrays: Sequence[np.ndarray], error: Exception) -> NoReturn:
-    if isinstance(error, GraphFlowError):
-        raise error.located(origin=node.origin)
-    rows = [
-        (tensor.node.name, f"{array.dtype}{list(array.shape)}", tensor.node.op.name, tensor.node.origin)
-        for tensor, array in zip(node.inputs, arrays)
-    ]
-    raise BackendError(
-        f"{node.op.name} {node.name!r} failed while it ran: {type(error).__name__}: {error}",
-        operands=rows,
-        origin=node.origin,
-        hint="check the values that are fed; gf.check_gradients and sess.run on its inputs narrow it down"
-        if not isinstance(error, MemoryError)
-        else "feed smaller batches, or fetch less in one run",
-    ) from error
-
-
-def _wrong(node: Node, got: str, declared: str) -> NoReturn:
-    raise BackendError(
-        f"the reference of {node.op.name} gave {got} at {node.name!r}, where {declared} is declared",
-        hint="the operator's `infer` and its reference must agree",
-        origin=node.origin,
-    )
 
 
 def _owned(value: np.ndarray, taken: set[int]) -> np.ndarray:
