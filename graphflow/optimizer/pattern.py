@@ -16,14 +16,15 @@ The inputs of commutative operators are tried in both orders.
 
 A pattern is compiled into plans, one for each order of operands. What the operators of the direct
 inputs must be is asked first, and once for each combination of operators, so most nodes are passed
-over at the price of one dictionary lookup; see `driver.RuleIndex`.
+over at the price of one dictionary lookup; what must be above these is asked in the same way. See
+`driver.RuleIndex`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -165,6 +166,11 @@ class Match:
         )
 
     @property
+    def labels(self) -> Collection[str]:
+        """The labels (`P.op(...).named(label)`) of the alternative that matched."""
+        return self._labels.keys()
+
+    @property
     def output(self) -> Tensor:
         """The tensor to replace, if the root has one output."""
         return self.root.output
@@ -189,14 +195,18 @@ class Match:
 class Plan:
     """A pattern with a fixed order of operands, ready to be tried on nodes of `op`."""
 
-    __slots__ = ("_attrs", "_operands", "_repeated", "early", "op")
+    __slots__ = ("_attrs", "_kinds", "_operands", "_repeated", "_second", "early", "narrows", "op")
 
     def __init__(self, pattern: Operation) -> None:
         self.op = registry[pattern.op_name]
         self.early = _early(pattern)
+        self._second = _second(pattern)
+        last = pattern.operands[-1] if pattern.operands else None
+        self._kinds = last.kinds if isinstance(last, Variable) else frozenset()
         self._operands = _operand_checks(pattern)
         self._attrs = _attr_checks(pattern)
         self._repeated = _repeated(pattern)
+        self.narrows = bool(self._second or self._kinds or self._repeated)
 
     def accepts(self, child_ops: Sequence[str]) -> bool:
         """Whether the operators that make the inputs may fit; a quick No is all that matters."""
@@ -205,6 +215,27 @@ class Plan:
         return len(child_ops) == len(self.early) and all(
             [wanted is None or name in wanted for wanted, name in zip(self.early, child_ops)]
         )
+
+    def accepts_closely(self, alike: bool, kind: str, above: Sequence[Sequence[str] | None]) -> bool:
+        """Whether a node may fit that `accepts` lets through.
+
+        Arguments:
+            alike: whether its first and last inputs are the same tensor.
+            kind: that of the dtype of its last input.
+            above: for each input, the operators that make the inputs of its node; None for any.
+        """
+        if self._kinds and kind not in self._kinds:
+            return False
+        if self._repeated and not alike and len(above) == 2:
+            return False
+        for place, wanted in self._second:
+            found = above[place]
+            if found is not None and (
+                len(found) != len(wanted)
+                or not all([names is None or name in names for names, name in zip(wanted, found)])
+            ):
+                return False
+        return True
 
     def match(self, node: Node, rewriter: Rewriter) -> Match | None:
         """The match of a node of `op`, or None."""
@@ -246,6 +277,15 @@ def _early(pattern: Operation) -> Early:
     if ... in pattern.operands:
         return None
     return tuple([_possible_ops(operand) for operand in pattern.operands])
+
+
+def _second(pattern: Operation) -> list[tuple[int, tuple[frozenset[str] | None, ...]]]:
+    """For the operands that say what makes their inputs: their place, and these operators."""
+    if ... in pattern.operands:
+        return []
+    nested = [(place, part) for place, part in enumerate(pattern.operands) if isinstance(part, Operation)]
+    found = [(place, _early(part)) for place, part in nested]
+    return [(place, ops) for place, ops in found if ops is not None and any(ops)]
 
 
 def _repeated(pattern: Operation) -> list[tuple[int, int]]:

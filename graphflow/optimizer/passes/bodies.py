@@ -10,6 +10,7 @@ from typing import ClassVar
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.body import Body, bodies_of, map_bodies
 from graphflow.ir.node import Node
+from graphflow.ops.control import COMPOSITES, call
 from graphflow.optimizer.journal import PassRecord
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassManager, PassResult
 from graphflow.optimizer.program import Program, body_of, program_of
@@ -26,7 +27,7 @@ class Bodies(Pass):
         rewriter = context.rewriter
         count = changed = 0
         for node in rewriter.order():
-            if not any(True for _ in bodies_of(node)):
+            if not any(True for _ in bodies_of(node)) or _is_composite(node):
                 continue
             count += 1
             attrs = map_bodies(node.attrs, _optimizer(node, context))
@@ -34,6 +35,11 @@ class Bodies(Pass):
                 changed += 1
                 _replace(node, attrs, context)
         return PassResult(changed > 0, f"{count} nodes with bodies" if count else "")
+
+
+def _is_composite(node: Node) -> bool:
+    """Whether a node is a named composite, whose body is optimised already."""
+    return node.op is call and node.attrs.mark in COMPOSITES
 
 
 def _optimizer(node: Node, context: PassContext) -> Callable[[Body], Body]:

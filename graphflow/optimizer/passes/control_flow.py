@@ -23,7 +23,7 @@ from graphflow.ir.copying import copy_node
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import OpDef
 from graphflow.ir.traversal import ancestors
-from graphflow.ops.control import OPAQUE, call, scan, switch_case, while_loop
+from graphflow.ops.control import KEPT, call, scan, switch_case, while_loop
 from graphflow.optimizer.driver import EveryNode, RuleIndex, run_rules
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
 from graphflow.optimizer.pattern import Match
@@ -44,7 +44,7 @@ class ControlFlow(Pass):
         rewriter = context.rewriter
         if not any(node.op in _OPS for node in rewriter.order()):
             return PassResult(False)
-        return PassResult(run_rules(rewriter, _INDEX, context.strict).changed)
+        return PassResult(run_rules(rewriter, INDEX, context.strict).changed)
 
 
 # Bodies, edited
@@ -95,7 +95,7 @@ def _placed(count: int, kept: Sequence[int], made: Sequence[Tensor]) -> list[Ten
 
 def _inline_call(match: Match, b: Any) -> Answer:
     """call(body, x) = body(x)."""
-    if match.root.attrs.mark == OPAQUE:
+    if match.root.attrs.mark in KEPT:
         return None
     return replay(match.root.attrs.body, match.root.inputs, b)
 
@@ -384,7 +384,7 @@ def _rule(name: str, function: Callable[[Match, Any], Answer], *ops: OpDef) -> t
     )
 
 
-_INDEX = RuleIndex(
+INDEX = RuleIndex(
     [],
     [
         _rule("inline_call", _inline_call, call),

@@ -1,0 +1,228 @@
+"""The forms that `name_composites` looks for: which nodes a composite is made of, found from its last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from graphflow.ir.node import Node, Tensor
+from graphflow.optimizer.rewriter import Rewriter
+
+_LONGEST = 10  # nodes between the two products of attention
+
+
+class Found(NamedTuple):
+    """A composite: its nodes, the tensors that others read, its first operands, and what it is called."""
+
+    nodes: list[Node]
+    outputs: list[Tensor]
+    operands: list[Tensor]
+    title: str
+
+
+Places = dict[Node, int]
+"""Where each node stands in the order of the program."""
+
+
+def _only(tensor: Tensor, rewriter: Rewriter) -> bool:
+    return rewriter.use_count(tensor) == 1
+
+
+def _inner(tensor: Tensor, op_name: str, rewriter: Rewriter, places: Places) -> Node | None:
+    """The node that makes a tensor, if it is of that operator and serves one node only."""
+    node = tensor.node
+    return node if node.op.name == op_name and node in places and _only(tensor, rewriter) else None
+
+
+# RMS normalization: x rsqrt(mean(x^2) + e) s
+
+
+def rms_norm(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
+    """multiply(x, rsqrt(add(mean(square(x)), e))), and a scale of the normalized axes."""
+    for x, factor in (node.inputs, node.inputs[::-1]):
+        nodes = _chain(factor, ("rsqrt", "add", "mean", "square"), rewriter, places)
+        if nodes is None or nodes[3].inputs[0] is not x:
+            continue
+        total, mean = nodes[1], nodes[2]
+        epsilon = total.inputs[1] if total.inputs[0] is mean.output else total.inputs[0]
+        axes = tuple(mean.attrs["axis"])
+        whole = axes == tuple(range(x.ndim - len(axes), x.ndim)) and mean.attrs["keepdims"]
+        if not whole or rewriter.splat(epsilon) is None:
+            continue
+        scaled = _scale_of(node, len(axes), rewriter, places)
+        last = node if scaled is None else scaled
+        return Found([*nodes, node, *([] if scaled is None else [scaled])], [last.output], [x], "rms_norm")
+    return None
+
+
+def _chain(tensor: Tensor, names: Sequence[str], rewriter: Rewriter, places: Places) -> list[Node] | None:
+    """The nodes of these operators, each made from the next, through whichever operand fits."""
+    found: list[Node] = []
+    operands: Sequence[Tensor] = (tensor,)
+    for name in names:
+        node = next((one.node for one in operands if _inner(one, name, rewriter, places) is not None), None)
+        if node is None:
+            return None
+        found.append(node)
+        operands = node.inputs
+    return found
+
+
+def _scale_of(node: Node, inner: int, rewriter: Rewriter, places: Places) -> Node | None:
+    """The product of a normalized tensor and a scale of the normalized axes, if that is all it is for."""
+    users = list(rewriter.users[node.output])
+    if len(users) != 1 or not _only(node.output, rewriter) or users[0].op.name != "multiply":
+        return None
+    user = users[0]
+    scale = user.inputs[1] if user.inputs[0] is node.output else user.inputs[0]
+    lead = scale.shape[: max(0, scale.ndim - inner)]
+    known = user in places and user.output.type is node.output.type
+    return user if known and all([size == 1 for size in lead]) else None
+
+
+# The cell of an LSTM: c' = sigmoid(f) c + sigmoid(i) tanh(g), h = sigmoid(o) tanh(c')
+
+
+def lstm_cell(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
+    """multiply(sigmoid(o), tanh(add(multiply(sigmoid(f), c), multiply(sigmoid(i), tanh(g)))))."""
+    for first, second in (node.inputs, node.inputs[::-1]):
+        show, bend = _inner(first, "sigmoid", rewriter, places), _inner(second, "tanh", rewriter, places)
+        if show is None or bend is None:
+            continue
+        cell = bend.inputs[0].node
+        if cell.op.name != "add" or cell not in places or not _before(show.inputs[0], cell, places):
+            continue
+        terms = [_inner(one, "multiply", rewriter, places) for one in cell.inputs]
+        gates = [None if one is None else _gated(one, rewriter, places) for one in terms]
+        inner = [*(gates[0] or []), *(gates[1] or [])]
+        if None in gates or [one.op.name for one in inner].count("tanh") != 1:
+            continue
+        nodes = [*inner, *[one for one in terms if one is not None], cell, bend, show, node]
+        return Found(nodes, [node.output, cell.output], [], "lstm_cell")
+    return None
+
+
+def _gated(term: Node, rewriter: Rewriter, places: Places) -> list[Node] | None:
+    """The gate of a term, and the tanh that it lets through if there is one."""
+    for gate, value in (term.inputs, term.inputs[::-1]):
+        sigmoid = _inner(gate, "sigmoid", rewriter, places)
+        if sigmoid is not None:
+            bend = _inner(value, "tanh", rewriter, places)
+            return [sigmoid] if bend is None else [sigmoid, bend]
+    return None
+
+
+def _before(tensor: Tensor, node: Node, places: Places) -> bool:
+    """Whether a tensor is made before a node, so that it cannot depend on it."""
+    return tensor.node in places and places[tensor.node] < places[node]
+
+
+# Attention: softmax(mask(q k^T)) v
+
+
+def attention(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
+    """matmul(softmax(..matmul(q, k^T)..), v), with what shapes, scales, caps and masks the scores between."""
+    if node.inputs[0].ndim < 2 or node.inputs[1].ndim < 2:
+        return None
+    behind = _walk(node.inputs[0], "softmax", ("reshape", "astype"), rewriter, places)
+    if behind is None or behind[-1].attrs["axis"] != behind[-1].output.ndim - 1:
+        return None
+    between = _walk(behind[-1].inputs[0], "matmul", _BETWEEN, rewriter, places)
+    if between is None:
+        return None
+    product = between[-1]
+    nodes = [*behind, *between, *_around(product, rewriter, places), node]
+    output, grouped = node.output, any([one.op.name == "reshape" for one in between])
+    after = list(rewriter.users[output])
+    if grouped and len(after) == 1 and _only(output, rewriter) and after[0].op.name == "reshape":
+        nodes.append(after[0])
+        output = after[0].output
+    if any([one not in places for one in nodes]):
+        return None
+    mask = _mask_kind(between)
+    words = ["grouped"] * grouped + [mask] * bool(mask) + ["attention"]
+    made = {tensor for one in nodes for tensor in one.outputs}
+    first = [_source(product.inputs[0], made), _source(product.inputs[1], made), node.inputs[1]]
+    return Found(nodes, [output], first, "_".join(words))
+
+
+def _source(tensor: Tensor, made: set[Tensor]) -> Tensor:
+    """What a tensor inside the composite is made of, outside of it."""
+    while tensor in made:
+        tensor = next((one for one in tensor.node.inputs if one.node.op.name != "constant"), tensor)
+    return tensor
+
+
+_BETWEEN = ("reshape", "astype", "where", "add", "multiply", "divide", "tanh")
+
+
+def _walk(
+    tensor: Tensor, wanted: str, between: Sequence[str], rewriter: Rewriter, places: Places
+) -> list[Node] | None:
+    """The nodes from a tensor up to the one of the wanted operator, each serving the next alone."""
+    walked: list[Node] = []
+    pending = [(tensor, 0)]
+    while pending:
+        tensor, depth = pending.pop()
+        del walked[depth:]
+        node = tensor.node
+        if depth > _LONGEST or node not in places or not _only(tensor, rewriter):
+            continue
+        if node.op.name == wanted:
+            return [*walked, node]
+        if node.op.name in between:
+            walked.append(node)
+            pending += [(one, depth + 1) for one in reversed(_onwards(node, rewriter))]
+    return None
+
+
+def _onwards(node: Node, rewriter: Rewriter) -> list[Tensor]:
+    """The operands through which the scores may come."""
+    inputs = node.inputs
+    if node.op.name == "where":
+        return [one for one in inputs[1:] if rewriter.splat(one) is None]
+    if node.op.name in ("multiply", "divide"):
+        return (
+            [inputs[0]]
+            if rewriter.splat(inputs[1]) is not None
+            else [
+                one
+                for one in inputs[1:]
+                if rewriter.splat(inputs[0]) is not None and node.op.name == "multiply"
+            ]
+        )
+    return list(inputs)
+
+
+def _around(product: Node, rewriter: Rewriter, places: Places) -> list[Node]:
+    """What scales the queries and turns the keys, for the first product alone."""
+    found: list[Node] = []
+    query = product.inputs[0]
+    shaped = _inner(query, "reshape", rewriter, places)
+    source = query if shaped is None else shaped.inputs[0]
+    scaled = _inner(source, "multiply", rewriter, places)
+    if scaled is not None and any([rewriter.splat(one) is not None for one in scaled.inputs]):
+        found.append(scaled)
+    if shaped is not None:
+        found.append(shaped)
+    turned = _inner(product.inputs[1], "permute_dims", rewriter, places)
+    if turned is not None:
+        rank = turned.output.ndim
+        swap = (*range(rank - 2), rank - 1, rank - 2)
+        found += [turned] if tuple(turned.attrs["axes"]) == swap else []
+    return found
+
+
+def _mask_kind(between: Sequence[Node]) -> str:
+    """How the scores are masked: "", "causal" or "masked"."""
+    masks = [one for one in between if one.op.name in ("where", "add")]
+    if not masks:
+        return ""
+    conditions = [one.inputs[0].node for one in masks if one.op.name == "where"]
+    if len(masks) == len(conditions) == 1 and conditions[0].op.name == "constant":
+        allowed = np.asarray(conditions[0].attrs["value"])
+        if allowed.ndim >= 2 and (allowed == np.tril(np.ones(allowed.shape[-2:], dtype=bool))).all():
+            return "causal"
+    return "masked"
