@@ -22,6 +22,9 @@ from graphflow.optimizer.program import Program
 
 GROUP = "graphflow.backends"
 
+SEGMENT_NODES = 4000
+"""The most nodes that are compiled as one, by default; docs/big-graphs.md has the measurements."""
+
 # The backends of this package, so that they are found from a source tree that is not installed.
 BUILT_IN = {
     "jax": "graphflow.runtime.jax.backend:JaxBackend",
@@ -36,10 +39,13 @@ class CompileOptions:
     Attributes:
         donate: let the new values of variables take over the memory of the old ones.
         cache_dir: a folder in which compiled programs are kept between processes, or None.
+        segment_nodes: a program of more nodes is compiled in segments of at most half as many, where the
+            target's compiler takes more than linear time; None never does that.
     """
 
     donate: bool = True
     cache_dir: str | None = None
+    segment_nodes: int | None = SEGMENT_NODES
 
 
 class Executable(Protocol):
