@@ -93,12 +93,12 @@ class _Weights:
     # Layers
 
     def conv(self, x: Tensor, filters: int, kernel: int, strides: int = 1, groups: int = 1) -> Tensor:
-        inner = int(x.shape[1]) // groups  # type: ignore[arg-type]
+        inner = int(x.shape[1]) // groups
         w = self.normal("kernel", (filters, inner, kernel, kernel), math.sqrt(2 / (inner * kernel**2)))
         return gf.nn.conv(x, w, strides=strides, padding=kernel // 2, groups=groups)
 
     def batch_norm(self, x: Tensor, scale: float = 1.0) -> Tensor:
-        size = int(x.shape[1])  # type: ignore[arg-type]
+        size = int(x.shape[1])
         parameters = self.near("scale", size, scale), self.near("offset", size, 0.0)
         if self.train:
             return gf.nn.batch_norm(x, *gf.nn.moments(x, axis=(0, 2, 3)), *parameters)
@@ -106,11 +106,11 @@ class _Weights:
         return gf.nn.batch_norm(x, mean, variance, *parameters)
 
     def dense(self, x: Tensor, units: int) -> Tensor:
-        size = int(x.shape[-1])  # type: ignore[arg-type]
+        size = int(x.shape[-1])
         return gf.matmul(x, self.normal("kernel", (size, units), size**-0.5)) + self.near("bias", units, 0.0)
 
     def layer_norm(self, x: Tensor) -> Tensor:
-        size = int(x.shape[-1])  # type: ignore[arg-type]
+        size = int(x.shape[-1])
         return gf.nn.layer_norm(x, self.near("scale", size, 1.0), self.near("offset", size, 0.0))
 
     def finish(
@@ -121,7 +121,7 @@ class _Weights:
             return Network(name, graph, [x], [logits], limits=limits)
         target = gf.placeholder("labels", labels, dtype=gf.int32)
         loss = gf.nn.cross_entropy(logits, target)
-        limits = {**limits, "labels": int(logits.shape[-1])}  # type: ignore[arg-type]
+        limits = {**limits, "labels": int(logits.shape[-1])}
         step = gf.train.Adam(1e-3).minimize(loss)
         return Network(name, graph, [x], [logits], target, loss, step, limits)
 
@@ -199,7 +199,7 @@ def mobilenet_v2(
         for factor, channels, count, strides in stages:
             for block in range(count):
                 h = _inverted(make, h, factor, scaled(channels), strides if block == 0 else 1)
-        h = _relu6(make.batch_norm(make.conv(h, max(1280, scaled(1280)) if width >= 1 else scaled(1280), 1)))
+        h = _relu6(make.batch_norm(make.conv(h, scaled(1280), 1)))
         logits = make.dense(gf.nn.global_avg_pool(h), classes)
         return make.finish("mobilenet_v2", graph, x, logits, {}, (batch,))
 
@@ -210,7 +210,7 @@ def _relu6(x: Tensor) -> Tensor:
 
 def _inverted(make: _Weights, x: Tensor, factor: int, channels: int, strides: int) -> Tensor:
     """A block of MobileNet-v2: 1x1 to more channels, 3x3 on each by itself, 1x1 to fewer."""
-    inner = factor * int(x.shape[1])  # type: ignore[arg-type]
+    inner = factor * int(x.shape[1])
     h = x if factor == 1 else _relu6(make.batch_norm(make.conv(x, inner, 1)))
     h = _relu6(make.batch_norm(make.conv(h, inner, 3, strides, groups=inner)))
     h = make.batch_norm(make.conv(h, channels, 1), scale=0.5)
@@ -282,7 +282,7 @@ def digits_cnn(
 
 def _attention(make: _Weights, x: Tensor, heads: int, causal: bool) -> Tensor:
     """Multi-head attention with separate products for queries, keys and values."""
-    features = int(x.shape[-1])  # type: ignore[arg-type]
+    features = int(x.shape[-1])
 
     def split(y: Tensor) -> Tensor:
         parts = gf.reshape(y, (x.shape[0], x.shape[1], heads, features // heads))
@@ -294,13 +294,13 @@ def _attention(make: _Weights, x: Tensor, heads: int, causal: bool) -> Tensor:
 
 
 def _net(make: _Weights, x: Tensor, hidden: int) -> Tensor:
-    return make.dense(gf.nn.gelu(make.dense(x, hidden)), int(x.shape[-1]))  # type: ignore[arg-type]
+    return make.dense(gf.nn.gelu(make.dense(x, hidden)), int(x.shape[-1]))
 
 
 def _embedded(make: _Weights, tokens: Tensor, vocabulary: int, features: int) -> tuple[Tensor, Tensor]:
     """What stands for tokens and their positions, and the table of the vocabulary."""
     table = make.normal("words", (vocabulary, features), 0.02)
-    places = make.normal("positions", (int(tokens.shape[1]), features), 0.02)  # type: ignore[arg-type]
+    places = make.normal("positions", (int(tokens.shape[1]), features), 0.02)
     return gf.take(table, tokens, axis=0) + places, table
 
 
@@ -396,7 +396,7 @@ def main() -> None:
     """Print a line for each network."""
     for name, network in NETWORKS.items():
         graph = network().graph
-        weights = sum(math.prod(map(int, tensor.shape)) for tensor in graph.variables.values())  # type: ignore[arg-type]
+        weights = sum(math.prod(map(int, tensor.shape)) for tensor in graph.variables.values())
         print(f"{name:<14}{len(graph.nodes):>6} nodes{weights / 1e6:>8.1f} M weights")
 
 

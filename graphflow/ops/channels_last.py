@@ -70,7 +70,7 @@ class _Twin:
         """The operands' types as the model has them."""
         require(
             all([kind.rank >= 3 for kind in types]),
-            f"{self.model.name} needs images of batch, spatial axes and channels, and kernels of as many axes",
+            f"{self.model.name} needs images of batch, spatial axes and channels, and kernels of that rank",
         )
         return tuple([_permuted(kind, order(kind.rank)) for kind, order in zip(types, self.operands)])
 
@@ -135,7 +135,7 @@ _WEIGHT = _Twin(plain.conv_weight_gradient, (image_first, image_first), kernel_l
 
 @op("conv", infer=_CONV.infer, normalize=_CONV.normalize, promotion="same", traits="contraction")
 def channels_last_conv(x, w, /, strides=1, padding=0, dilation=1, groups=1, algorithm="direct"):
-    """The convolution of x with the kernels w, channels last: y[n, p, o] = sum_(c,k) x[n, p + k, c] w[k, c, o].
+    """Convolution with the channels last: y[n, p, o] = sum_(c,k) x[n, p + k, c] w[k, c, o].
 
     Arguments:
         x: numbers of shape [batch, *spatial, channels].

@@ -193,7 +193,9 @@ def _(b, node):
     rows = b.reshape(given, shape=(side * side, batch * places, channels))
     products = b.reshape(b.matmul(rows, u), shape=(side * side, batch, places, outputs))
     made = b.matmul(back, b.permute_dims(products, axes=(1, 2, 0, 3)))
-    made = b.permute_dims(b.reshape(made, shape=(batch, *counts, tile, tile, outputs)), axes=(0, 1, 3, 2, 4, 5))
+    made = b.permute_dims(
+        b.reshape(made, shape=(batch, *counts, tile, tile, outputs)), axes=(0, 1, 3, 2, 4, 5)
+    )
     whole = b.reshape(made, shape=(batch, *[count * tile for count in counts], outputs))
     return [b.slice(whole, starts=(0, 0), stops=sizes, axes=(1, 2))]
 

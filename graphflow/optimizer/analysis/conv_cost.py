@@ -89,7 +89,7 @@ def estimates(geometry: Geometry, largest_tile: int = 0) -> list[Choice]:
 
     >>> layer = Geometry(196, (14, 14), 256, 256, 1, (3, 3), 50176, 4, (1, 1), (1, 1), True, True)
     >>> min(estimates(layer, 4), key=lambda choice: choice.seconds).algorithm
-    'winograd4'
+    'winograd2'
     """
     found = [Choice("direct", _direct(geometry))]
     if geometry.groups == 1 and set(geometry.kernel) == {1} and not geometry.padded:

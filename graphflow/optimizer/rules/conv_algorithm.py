@@ -31,19 +31,20 @@ _GRADIENTS = (f"{_CONV}_input_gradient", f"{_CONV}_weight_gradient")
 def geometry_of(node: Node) -> Geometry | None:
     """What the cost of a convolution, or of a gradient of one, depends on; None while a size is symbolic."""
     attrs = node.attrs
-    x, y = node.inputs[0].shape, node.output.shape
-    kernel = attrs.get("kernel_shape", node.inputs[1].shape)
+    x: Any = node.inputs[0].shape
+    y: Any = node.output.shape
+    kernel: Any = attrs.get("kernel_shape", node.inputs[1].shape)
     if node.op.name == _GRADIENTS[0]:
         x, y = attrs["input_shape"], node.inputs[0].shape
     elif node.op.name == _GRADIENTS[1]:
         y = node.inputs[1].shape
     if not all([isinstance(size, int) for size in (*x, *y, *kernel)]):
         return None
-    padded = any(map(any, attrs["padding"]))
-    maker = node.inputs[1].node
+    constant = node.inputs[1].node.op.name == "constant"
+    itemsize, padded = node.output.dtype.itemsize, any(map(any, attrs["padding"]))
     return Geometry(
-        prod(y[:-1]), y[1:-1], x[-1], y[-1], attrs["groups"], kernel[:-2], prod(x), node.output.dtype.itemsize,
-        attrs["strides"], attrs["dilation"], padded, maker.op.name == "constant",
+        prod(y[:-1]), y[1:-1], x[-1], y[-1], attrs["groups"], kernel[:-2], prod(x), itemsize,
+        attrs["strides"], attrs["dilation"], padded, constant,
     )  # fmt: skip
 
 
@@ -108,7 +109,7 @@ class _Chooser:
         return self.answer(match, b, "im2col")
 
     def conv_by_winograd(self, match: Match, b: Builder) -> Answer:
-        """conv(x, w) = A^T ((G w G^T) (.) (B^T x B)) A for tiles of x, unless NaN or infinities spread in one."""
+        """conv(x, w) = A^T ((G w G^T) (.) (B^T x B)) A for tiles of x, in which NaN and infinity spread."""
         node = match.root
         if not self.largest_tile or node.attrs["algorithm"] != "direct":
             return None

@@ -67,7 +67,7 @@ def permuted(b: Builder, tensor: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def _permuted_kernel(b: Builder, tensor: Tensor, axes: Sequence[int]) -> Tensor:
-    """Kernels with their axes in another order: 1x1 kernels as matrices, whose transposition a product absorbs."""
+    """Kernels with their axes in another order; 1x1 kernels as matrices, which a product transposes."""
     shape = tensor.shape
     moving = [axis for axis in axes if shape[axis] != 1]
     if tensor.node.op.name == "constant" or len(moving) != 2:
@@ -204,7 +204,7 @@ def layout_by_axis(match: Match, b: Builder) -> Answer:
 
 
 def layout_of_reduction(match: Match, b: Builder) -> Answer:
-    """reduce(permute(x), axes) = permute(reduce(x, axes')); for means over space nothing is left to permute."""
+    """reduce(permute(x), axes) = permute(reduce(x, axes')); means over space leave nothing to permute."""
     node, x = match.root, source(match.root.inputs[0])
     if x is None:
         return None

@@ -1,8 +1,6 @@
 """The JAX backend: a program becomes one function, compiled ahead of time by XLA for this machine.
 
-Compiling happens under JAX's 64-bit switch, which is local to the thread, so that float64 and int64
-are exact while the process-wide setting stays as it is. The compiled object is called outside of
-the switch (entering it costs a fifth of a small call); only 64-bit feeds have to be placed under it.
+A program of very many nodes becomes several; see `graphflow.runtime.jax.segmented`.
 """
 
 from __future__ import annotations
@@ -12,20 +10,24 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from graphflow.errors import BackendError, GraphFlowError
 from graphflow.ir.found_sizes import found_in
 from graphflow.ir.node import Node
 from graphflow.ops.custom import CustomOp
 from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
-from graphflow.runtime.jax.cache import persistent_cache
+from graphflow.runtime.jax import conv_timer
+from graphflow.runtime.jax.calls import compile_function, dispatcher, memory_bytes, place
 from graphflow.runtime.jax.lower import Lowered, lower
 from graphflow.runtime.jax.lowering import LOWERINGS, NO_DTYPE, NO_LOWERING
+from graphflow.runtime.jax.segmented import SegmentedExecutable
+from graphflow.runtime.segment import Segmentation, cut_program, program_weight
 
+_WINOGRAD = {"O2": 0, "O3": 4}  # the largest tile of Winograd's algorithm, which loses digits and spreads NaN
+_MOST_BYTES = (1 << 63) - 1
+"""XLA ends the process where a size in bytes overflows."""
 _OUTSIDE = frozenset({"nullary_input", "effect"})
 _WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
 
@@ -49,9 +51,9 @@ class JaxExecutable:
         self._fetch_count = program.fetch_count
         before = len(lowered.updated) + len(lowered.kept)
         self._wide = [before + index for index, feed in enumerate(program.feeds) if feed.dtype.numpy in _WIDE]
-        call = _dispatcher(compiled)
+        call = dispatcher(compiled)
         if lowered.constants:
-            call = partial(call, *map(_place, lowered.constants))
+            call = partial(call, *map(place, lowered.constants))
         self.flat = self._placing(call) if self._wide else call
 
     def _placing(self, call: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
@@ -62,7 +64,7 @@ class JaxExecutable:
             ready = list(arguments)
             for index in wide:
                 if not isinstance(ready[index], jax.Array):
-                    ready[index] = _place(ready[index])
+                    ready[index] = place(ready[index])
             return call(*ready)
 
         return placing
@@ -76,16 +78,7 @@ class JaxExecutable:
 
     def memory(self) -> dict[str, int]:
         """XLA's own numbers, in bytes: arguments, outputs, aliased (in both), temp, code."""
-        analysis = self._compiled.memory_analysis()
-        if analysis is None:
-            return {}
-        return {
-            "arguments": analysis.argument_size_in_bytes,
-            "outputs": analysis.output_size_in_bytes,
-            "aliased": analysis.alias_size_in_bytes,
-            "temp": analysis.temp_size_in_bytes,
-            "code": analysis.generated_code_size_in_bytes,
-        }
+        return memory_bytes(self._compiled)
 
     def text(self) -> str:
         """The optimised HLO, in which `op_name` metadata carries the names of nodes."""
@@ -97,47 +90,56 @@ class JaxBackend:
 
     name = "jax"
 
-    def compile(self, program: Program, options: CompileOptions) -> JaxExecutable:
-        """Compile ahead of time.
+    def compile(self, program: Program, options: CompileOptions) -> JaxExecutable | SegmentedExecutable:
+        """Compile ahead of time: as one function, or as several if the program has too many nodes for one.
 
         Raises:
             BackendError: for operators without a lowering, and for failures of a lowering or of XLA,
                 with the node and the user's line where they are known.
         """
         require_support(self, program)
+        cut = _segmentation(program, options)
+        if cut is not None:
+            return SegmentedExecutable(cut, options)
         lowered = lower(program)
         first = len(lowered.constants)
-        donated = tuple(range(first, first + len(lowered.updated))) if options.donate else ()
-        arguments = [jax.ShapeDtypeStruct(kind.shape, kind.dtype.numpy) for kind in lowered.types]
-        # An updated variable that is not read is an unused argument; it must stay one to be donated.
-        jitted = jax.jit(lowered.function, donate_argnums=donated, keep_unused=True)
-        try:
-            with jax.enable_x64(True), persistent_cache(options.cache_dir):
-                compiled = jitted.lower(*arguments).compile()
-        except GraphFlowError:
-            raise
-        except Exception as error:
-            raise BackendError(
-                f"XLA cannot compile the program of {len(program)} nodes: {error}",
-                hint="backend='numpy' runs the same graph without a compiler",
-            ) from error
+        donated = range(first, first + len(lowered.updated)) if options.donate else ()
+        what = f"the program of {len(program)} nodes"
+        compiled = compile_function(lowered.function, lowered.types, donated, options.cache_dir, what)
         return JaxExecutable(program, lowered, compiled)
 
-    def pipeline(self, level: str) -> str:
-        """The level's own pipeline, then the expansion of operators without a lowering.
+    def compilation_note(self, program: Program, options: CompileOptions) -> str:
+        """The numbers of nodes, segments and kinds of them, if the program will be cut; else ""."""
+        cut = _segmentation(program, options)
+        return "" if cut is None else cut.note
 
-        XLA fuses, tiles and schedules by itself.
+    def pipeline(self, level: str) -> str:
+        """The level's own pipeline, the layout of convolutions, and the expansion of what has no lowering.
+
+        XLA fuses, tiles and schedules by itself; regions are found to be named in reports. On the CPU it does
+        not choose how to compute convolutions, which the pass `layout` does; on a GPU cuDNN chooses, and they
+        stay as they are.
         """
-        return f"{level_pipeline(level)},decompose"
+        steps = [level_pipeline(level), "decompose", *([] if level == "O0" else ["fuse"])]
+        if level in _WINOGRAD and jax.default_backend() == "cpu":
+            timer = f",timer={conv_timer.NAME}" if conv_timer.is_on() else ""
+            steps.insert(1, f"layout{{winograd={_WINOGRAD[level]}{timer}}}")
+        return ",".join(steps)
 
     def refusal(self, node: Node) -> str | None:
-        """Why XLA cannot run a node: it has no lowering, or XLA lacks one of its dtypes."""
+        """Why XLA cannot run a node: it has no lowering, a type that XLA lacks, or no fixed size."""
         for tensor in (*node.outputs, *node.inputs):
             if tensor.dtype.name in NO_DTYPE:
                 return NO_DTYPE[tensor.dtype.name]
+        for tensor in node.outputs:
+            size = tensor.type.nbytes
+            if isinstance(size, int) and size > _MOST_BYTES:
+                return f"{tensor.type} has {size} bytes, more than 64 bits count"
+        op = node.op
+        if op.finds_size and op.name in NO_LOWERING:
+            return NO_LOWERING[op.name]
         if next(found_in(node), None) is not None:
             return "a size of it depends on values: pass size=, the most there can be"
-        op = node.op
         if op.name in LOWERINGS or "jax" in op.lowerings or not _OUTSIDE.isdisjoint(op.traits):
             return None
         if not isinstance(op, CustomOp):
@@ -146,7 +148,7 @@ class JaxBackend:
 
     def put(self, array: np.ndarray) -> jax.Array:
         """A device array with a copy of a host array."""
-        return _place(array)
+        return place(array)
 
     def get(self, array: Any) -> np.ndarray:
         """A host copy of a device array, which the caller may write to.
@@ -157,22 +159,10 @@ class JaxBackend:
         return np.array(array.block_until_ready())
 
 
-def _dispatcher(compiled: Any) -> Callable[..., Sequence[Any]]:
-    """The C++ function behind a compiled object, or the object itself where this JAX has none.
-
-    `compiled(...)` is a Python method that calls it; on a call of 5 us that method costs 8 %.
-    """
-    try:
-        found = compiled._executable.create_cpp_call(compiled._params)
-    except (AttributeError, TypeError):
-        return compiled
-    return compiled if found is None else found
-
-
-def _place(array: np.ndarray) -> jax.Array:
-    """A device copy with exactly the dtype of the host array.
-
-    `jax.device_put` would alias aligned NumPy memory on the CPU; `jnp.array` copies.
-    """
-    with jax.enable_x64(True):
-        return jnp.array(array, copy=True)
+def _segmentation(program: Program, options: CompileOptions) -> Segmentation | None:
+    """How a program is cut, or None if it is compiled as one."""
+    most = options.segment_nodes
+    if most is None or program_weight(program) <= most:
+        return None
+    cut = cut_program(program, max(1, most // 2), options.donate)
+    return cut if len(cut.segments) > 1 else None

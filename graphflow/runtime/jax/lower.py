@@ -80,13 +80,13 @@ def lower(program: Program) -> Lowered:
 
     given = {tensor for group in groups for tensor in group}
     steps = [(node, lowering_of(node)) for node in order if not given.intersection(node.outputs)]
+    scopes = {node: f"{region.title}/{node.name}" for region in program.regions for node in region.nodes}
 
     def function(*arguments: Any) -> tuple[Any, ...]:
         values = {tensor: value for group, value in zip(groups, arguments) for tensor in group}
         for node, rule in steps:
-            values.update(
-                zip(node.outputs, apply_node(node, rule, [values[tensor] for tensor in node.inputs]))
-            )
+            read = [values[tensor] for tensor in node.inputs]
+            values.update(zip(node.outputs, apply_node(node, rule, read, scopes.get(node))))
         return tuple([values[tensor] for tensor in program.outputs])
 
     function.__name__ = function.__qualname__ = "graphflow_program"
@@ -108,10 +108,12 @@ def lowering_of(node: Node) -> Callable[..., Any]:
     return unpacking(node, rule)
 
 
-def apply_node(node: Node, rule: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
-    """The traced outputs of one node, checked against its declared types."""
+def apply_node(
+    node: Node, rule: Callable[..., Any], arguments: Sequence[Any], scope: str | None = None
+) -> list[Any]:
+    """The traced outputs of one node, checked against its declared types; XLA knows it by its scope."""
     try:
-        with jax.named_scope(node.name):
+        with jax.named_scope(scope or node.name):
             made = rule(*arguments, **node.attrs)
     except GraphFlowError as error:
         raise error.located(operands=describe(node.inputs), origin=node.origin) from error

@@ -39,7 +39,7 @@ def _conv(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int
 
 @lowering("conv_input_gradient")
 def _input_gradient(g: Any, w: Any, input_shape: Any, padding: Any, **geometry: Any) -> Any:
-    cuts = _misread_axes(g.shape[2:], w.shape[2:], padding, geometry["strides"])
+    cuts = misread_axes(g.shape[2:], w.shape[2:], padding, geometry["strides"])
     if cuts:
         input_shape = [size + (axis - 2 in cuts) for axis, size in enumerate(input_shape)]
         padding = [(0, pair[1]) if axis in cuts else pair for axis, pair in enumerate(padding)]
@@ -50,7 +50,7 @@ def _input_gradient(g: Any, w: Any, input_shape: Any, padding: Any, **geometry: 
     return dx
 
 
-def _misread_axes(positions: Any, kernel: Any, padding: Any, strides: Any) -> list[int]:
+def misread_axes(positions: Any, kernel: Any, padding: Any, strides: Any) -> list[int]:
     """Axes whose padding at the beginning has to become part of the image, lest XLA aborts the process.
 
     XLA takes kernel 2 and dilation 2 without padding, which is what stride 2 after one place of padding

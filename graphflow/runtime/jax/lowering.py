@@ -20,6 +20,7 @@ NO_LOWERING = {
     "session_key": "it is an argument of the compiled function",
     "training_flag": "it is a constant by the time a program is compiled",
     "assign": "a program carries updates as outputs",
+    "decode_image": "XLA reads no image files: decode them before they are fed",
     "string_concat": "XLA has no strings",
     "string_split": "XLA has no strings",
     "string_normalizer": "XLA has no strings",

@@ -34,8 +34,8 @@ def layer(channels: int, size: int, outputs: int, kernel: int = 3, batch: int = 
     given = "".join(f", {name}={value!r}" for name, value in attrs.items())
     groups = attrs.get("groups", 1)
     assert isinstance(groups, int)
-    shapes = f"x: float32[{batch},{size},{size},{channels}], w: float32[{kernel},{kernel},{channels // groups},{outputs}]"
-    return f"{shapes} -> channels_last_conv(x, w{given})"
+    image, weights = f"{batch},{size},{size},{channels}", f"{kernel},{kernel},{channels // groups},{outputs}"
+    return f"x: float32[{image}], w: float32[{weights}] -> channels_last_conv(x, w{given})"
 
 
 CHOICES = [

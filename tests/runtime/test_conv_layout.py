@@ -1,0 +1,128 @@
+"""The jax backend's convolutions: laid out and by all algorithms as the reference has them, and measured."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import graphflow as gf
+from graphflow.errors import FileFormatError
+from graphflow.ops.conv import conv
+from graphflow.ops.winograd import transformed_weights
+from graphflow.runtime.jax import conv_timer
+from graphflow.runtime.jax.backend import JaxBackend
+from graphflow.runtime.jax.lowering import LOWERINGS
+
+_ALL = ["direct", "im2col", "winograd2", "winograd4"]
+_UNEVEN = {"strides": (2, 1), "padding": ((1, 0), (0, 1)), "groups": 4}
+_GEOMETRIES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], list[str]]] = [
+    ((2, 7, 9, 3), (3, 3, 3, 4), {"padding": ((1, 1), (1, 1))}, _ALL),
+    ((1, 5, 6, 2), (3, 3, 2, 3), {"padding": ((2, 0), (0, 3))}, ["winograd2", "winograd4"]),
+    ((1, 3, 3, 2), (3, 3, 2, 3), {}, ["winograd2", "winograd4"]),
+    ((2, 8, 7, 4), (2, 3, 2, 6), {"strides": (2, 3), "dilation": (3, 1), "groups": 2}, ["direct", "im2col"]),
+    ((1, 9, 5, 4), (3, 2, 1, 8), _UNEVEN, ["im2col", "shifts"]),
+    ((1, 6, 5, 4), (1, 1, 4, 3), {"strides": (2, 2)}, ["direct", "dot", "im2col"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("image", "kernel", "given", "algorithms"), _GEOMETRIES)
+def test_every_algorithm_computes_the_convolution(
+    image: tuple[int, ...], kernel: tuple[int, ...], given: dict[str, Any], algorithms: list[str]
+) -> None:
+    rng = np.random.default_rng(5)
+    x, w = rng.standard_normal(image, np.float32), rng.standard_normal(kernel, np.float32)
+    attrs = {"strides": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1, **given}
+    wide_x, wide_w = x.transpose(0, 3, 1, 2).astype(np.float64), w.transpose(3, 2, 0, 1).astype(np.float64)
+    wanted = conv.reference(wide_x, wide_w, **attrs).transpose(0, 2, 3, 1)
+    for algorithm in algorithms:
+        if algorithm.startswith("winograd"):
+            tile = int(algorithm[-1])
+            lower = partial(LOWERINGS["winograd_conv"], tile=tile, padding=attrs["padding"])
+            made = jax.jit(lower)(x, transformed_weights(w, tile))
+        else:
+            made = jax.jit(partial(LOWERINGS["channels_last_conv"], algorithm=algorithm, **attrs))(x, w)
+        error = np.abs(made - wanted).max() / np.abs(wanted).max()
+        assert made.shape == wanted.shape and error < (2e-5 if algorithm == "winograd4" else 2e-6), algorithm
+
+
+def test_the_pipelines_lay_convolutions_out_on_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = JaxBackend()
+    monkeypatch.delenv(conv_timer.VARIABLE, raising=False)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    for level, wanted in {"O0": "", "O1": "", "O2": "layout{winograd=0}", "O3": "layout{winograd=4}"}.items():
+        assert (wanted or "layout") in backend.pipeline(level) or not wanted
+        assert bool(wanted) == ("layout" in backend.pipeline(level))
+    monkeypatch.setenv(conv_timer.VARIABLE, "times.json")
+    assert "layout{winograd=4,timer=jax}" in backend.pipeline("O3")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "layout" not in backend.pipeline("O3")
+
+
+def _small_net() -> tuple[Any, Any]:
+    x = gf.placeholder("x", (2, 3, 9, 9))
+    h = gf.nn.relu(gf.layers.batch_norm(gf.layers.conv(x, 4, 3, use_bias=False)))
+    h = h + gf.layers.conv(gf.layers.conv(h, 4, 3, groups=4), 4, 1)
+    h = gf.nn.max_pool(h, 3, strides=2, padding=1)
+    return x, gf.sum(gf.square(gf.nn.global_avg_pool(h)))
+
+
+def test_training_is_the_same_at_all_levels() -> None:
+    arrays = [np.random.default_rng(step).standard_normal((2, 3, 9, 9), np.float32) for step in range(2)]
+    losses: dict[str, list[float]] = {}
+    for level in ("O0", "O2"):
+        with gf.Graph():
+            x, loss = _small_net()
+            step = gf.train.SGD(0.1).minimize(loss)
+            with gf.Session(level=level) as sess:
+                losses[level] = [float(sess.run([loss, step], {x: array})[0]) for array in arrays]
+                if level == "O2":
+                    report = str(sess.explain([loss, step]))
+    np.testing.assert_allclose(losses["O2"], losses["O0"], rtol=1e-5)
+    assert "channels_last" in report and "conv_as_shifts" in report and "rounding, sampled" in report
+
+
+def test_measurements_are_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "times.json"
+    monkeypatch.setenv(conv_timer.VARIABLE, str(path))
+    measured: list[str] = []
+    real = conv_timer._measured
+
+    def counting(node: Any, algorithms: Any) -> Any:
+        measured.extend(algorithms)
+        return real(node, algorithms)
+
+    monkeypatch.setattr(conv_timer, "_measured", counting)
+    for _ in range(2):
+        with gf.Graph():
+            x = gf.placeholder("x", (1, 4, 6, 6))
+            y = gf.nn.conv(x, gf.constant(np.ones((4, 1, 3, 3), np.float32)), groups=4)
+            made = gf.Session().run(y, {x: np.ones((1, 4, 6, 6), np.float32)})
+            assert (made == 9).all()
+    assert measured == ["direct", "shifts", "im2col"]
+    held = json.loads(path.read_text())
+    (times,) = held["records"].values()
+    assert sorted(times) == ["direct", "im2col", "shifts"] and min(times.values()) > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format": "other"}', '{"format": "graphflow-autotune-1", "records": 3}']
+)
+def test_a_foreign_file_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "times.json"
+    path.write_text(text)
+    monkeypatch.setenv(conv_timer.VARIABLE, str(path))
+    with pytest.raises(FileFormatError, match="holds no measurements"):
+        conv_timer._read(str(path))
+    with gf.Graph(), pytest.warns(UserWarning, match="holds no measurements"):
+        x = gf.placeholder("x", (1, 4, 6, 6))
+        gf.Session().run(
+            gf.nn.conv(x, np.ones((4, 1, 3, 3), np.float32), groups=4), {x: np.ones((1, 4, 6, 6))}
+        )
+    assert path.read_text() == text
