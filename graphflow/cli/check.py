@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from graphflow.cli.options import add_model, add_rules, command, load_model, read_rules
+from graphflow.cli.options import add_model, add_rules, command, listed, load_model, read_rules
 from graphflow.cli.run import read_feeds
 
 
@@ -47,15 +47,11 @@ def _act(options: argparse.Namespace) -> int:
     found = check(
         load_model(options.model),
         read_feeds(options.inputs, "--inputs") if options.inputs else None,
-        _listed(options.levels),
-        None if options.backends is None else _listed(options.backends),
+        listed(options.levels),
+        None if options.backends is None else listed(options.backends),
         rules=read_rules(options.rules),
         exact=options.exact,
         nan_guard=options.nan_guard,
     )
     print(json.dumps(found.to_dict(), indent=1) if options.json else found)
     return 0 if found.passed else 1
-
-
-def _listed(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from graphflow.cli.options import add_level, add_model, command, load_model
+from graphflow.cli.options import add_model, add_optimizer, command, load_model, optimizer_options
 
 
 def add_parser(commands: Any) -> None:
@@ -18,24 +17,48 @@ def add_parser(commands: Any) -> None:
         """
         graphflow explain demo_out/model
         graphflow explain demo_out/model --tensor head/probabilities
-        graphflow explain demo_out/model --level O3 --json > edits.json
+        graphflow explain demo_out/model --level O3 --json edits.json
+        graphflow explain demo_out/model --missed canonicalize
+        graphflow explain demo_out/model -p "canonicalize{max-seconds=1},fold-constants" --exclude stabilize
         """,
         _act,
     )
     add_model(made)
-    add_level(made)
+    add_optimizer(made)
     form = made.add_mutually_exclusive_group()
     form.add_argument("--tensor", metavar="NAME", help="tell the story of one tensor of the model")
-    form.add_argument("--json", action="store_true", help="print everything as JSON, every edit included")
+    form.add_argument("--missed", metavar="NAME", help="list where a pass, a rule or a tag declined, and why")
+    form.add_argument(
+        "--why-not", nargs=2, metavar=("RULE", "NODE"), help="tell why a rule did not fire at a node"
+    )
+    form.add_argument("--diff", metavar="PASS", help="tell what one pass changed, node by node")
+    form.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write everything as JSON, every edit included"
+    )
 
 
 def _act(options: argparse.Namespace) -> None:
+    from graphflow.files import atomic_write
     from graphflow.model import optimize
 
-    report = optimize(load_model(options.model), level=options.level).report
-    if options.json:
-        print(json.dumps(report.to_dict(), indent=1))
-    elif options.tensor is not None:
+    report = optimize(load_model(options.model), **optimizer_options(options)).report
+    if options.tensor is not None:
         print(report.of(options.tensor))
+    elif options.missed is not None:
+        found = report.missed(options.missed)
+        for remark in found:
+            print(f"{remark.rule} at {remark.node} ({remark.origin}): {remark.reason}")
+        if not found:
+            print(f"{options.missed} declined nowhere")
+    elif options.why_not is not None:
+        print(report.why_not(*options.why_not))
+    elif options.diff is not None:
+        print(report.diff(options.diff))
+    elif options.json is None:
+        print(report.measured())
+    elif options.json == "-":
+        print(report.measured().to_json())
     else:
-        print(report)
+        with atomic_write(options.json) as file:
+            file.write(report.measured().to_json().encode())
+        print(f"wrote {options.json}")

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from graphflow.cli import bisect, check, demo, diff, explain, plan, run, show
+from graphflow.cli import bisect, check, demo, diff, explain, fuzz, plan, run, show
 from graphflow.errors import GraphFlowError
 
-COMMANDS = (demo, show, run, explain, plan, check, bisect, diff)
+COMMANDS = (demo, show, run, explain, plan, check, bisect, diff, fuzz)
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """The exit statuses; argparse exits with MISUSED by itself where the command line makes no sense."""
@@ -28,9 +28,10 @@ examples:
   graphflow check demo_out/model             whether every level and backend computes the same
   graphflow bisect demo_out/model --input inputs.npz
   graphflow diff old/model demo_out/model    what differs, node by node
+  graphflow fuzz --seconds 120               hunt for graphs that are optimised wrongly
 
 `graphflow COMMAND --help` shows the options of one command, with examples.
-The exit status is 0 if all went well, 1 for an error or where check, bisect or diff found something,
+The exit status is 0 if all went well, 1 for an error or where check, bisect, diff or fuzz found something,
 2 for a wrong command line, 130 for Ctrl-C.
 """
 

@@ -53,6 +53,45 @@ def read_rules(path: str | None) -> list[Rule]:
     return [] if path is None else load_rules(path)
 
 
+def add_optimizer(parser: argparse.ArgumentParser) -> None:
+    """The options that say how to optimise; `optimizer_options` reads them."""
+    add_level(parser)
+    parser.add_argument(
+        "-p", "--pipeline", default="", metavar="PASSES", help="passes in string form, instead of the level's"
+    )
+    add_rules(parser)
+    parser.add_argument(
+        "--passes", metavar="FILE", help="a Python file with passes of your own, which is run"
+    )
+    for name, said in (("include", "run"), ("exclude", "leave out")):
+        parser.add_argument(
+            f"--{name}", default="", metavar="LIST", help=f"rules, tags and passes to {said}, with commas"
+        )
+
+
+def optimizer_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of gf.optimize that the options give."""
+    from graphflow.prove import load_passes
+
+    return {
+        "level": options.level,
+        "pipeline": options.pipeline,
+        "rules": read_rules(options.rules),
+        "passes": [] if options.passes is None else load_passes(options.passes),
+        "include": listed(options.include),
+        "exclude": listed(options.exclude),
+    }
+
+
+def listed(text: str) -> list[str]:
+    """The names in an option with commas.
+
+    >>> listed("O1, O2")
+    ['O1', 'O2']
+    """
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """The repeatable option --size."""
     parser.add_argument(

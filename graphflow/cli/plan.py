@@ -1,20 +1,29 @@
-"""`graphflow plan`: the memory a model needs, beside its lower bound."""
+"""`graphflow plan`: the memory a model needs, or that of buffers in a CSV file, beside its lower bound."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from graphflow.cli.options import (
     add_level,
-    add_model,
     add_sizes,
     check_sizes,
     command,
     load_model,
     read_sizes,
 )
+from graphflow.errors import AttributeValueError
+
+if TYPE_CHECKING:
+    from graphflow.optimizer.memory import Allocation, Buffer
+
+_SECONDS_TO_FIT, _SECONDS = 60.0, 5.0
+_FOR_TABLES = ("capacity", "seconds", "output", "picture")
 
 
 def add_parser(commands: Any) -> None:
@@ -22,20 +31,60 @@ def add_parser(commands: Any) -> None:
     made = command(
         commands,
         "plan",
-        "plan a model's memory and compare it with the lower bound",
+        "plan the memory of a model or of a table of buffers, and compare it with the lower bound",
         """
         graphflow plan demo_out/model --size batch=32
         graphflow plan demo_out/model --size batch=32 --json > memory.json
+        graphflow plan buffers.csv --capacity 1MiB --output placed.csv --picture placed.svg
         """,
         _act,
     )
-    add_model(made)
+    made.add_argument(
+        "model", metavar="MODEL", help="the folder of a saved model, or a .csv file with id,lower,upper,size"
+    )
     add_level(made)
     add_sizes(made)
     made.add_argument("--json", action="store_true", help="print everything as JSON")
+    table = made.add_argument_group("for a .csv file")
+    table.add_argument(
+        "--capacity", metavar="BYTES", type=_bytes, help="what there is, such as 1048576, 64MB or 64MiB"
+    )
+    table.add_argument(
+        "--seconds",
+        metavar="S",
+        type=_seconds,
+        help=f"how long to search at most ({_SECONDS_TO_FIT:g} to keep to a capacity, else {_SECONDS:g})",
+    )
+    table.add_argument("--output", metavar="FILE", help="write the table with offsets into FILE (.csv)")
+    table.add_argument("--picture", metavar="FILE", help="draw addresses over time into FILE (.svg)")
+
+
+def _bytes(text: str) -> int:
+    from graphflow.optimizer.memory.units import read_bytes
+
+    try:
+        return read_bytes(text)
+    except AttributeValueError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
 
 
 def _act(options: argparse.Namespace) -> None:
+    if Path(options.model).suffix.lower() == ".csv" and not Path(options.model).is_dir():
+        _plan_table(options)
+        return
+    for name in _FOR_TABLES:
+        if getattr(options, name) is not None:
+            raise AttributeValueError(f"--{name} is for .csv files", hint="leave it out for a model")
     from graphflow.model import memory_report
 
     sizes = read_sizes(options.size)
@@ -43,3 +92,74 @@ def _act(options: argparse.Namespace) -> None:
     check_sizes(model, sizes)
     report = memory_report(model, sizes, level=options.level)
     print(json.dumps(report.to_dict(), indent=1) if options.json else report)
+
+
+def _plan_table(options: argparse.Namespace) -> None:
+    from graphflow.optimizer.memory import allocate, certify, read_buffers, write_offsets
+    from graphflow.viz.memory import draw_memory
+
+    if options.size:
+        raise AttributeValueError("--size is for models", hint="leave it out for a .csv file")
+    buffers = read_buffers(options.model)
+    limit = options.seconds
+    if limit is None:
+        limit = _SECONDS if options.capacity is None else _SECONDS_TO_FIT
+    start = time.perf_counter()
+    allocation = allocate(buffers, options.capacity, limit)
+    taken = time.perf_counter() - start
+    checked = str(certify(buffers, allocation, options.capacity))
+    rows = _rows(buffers, allocation, options.capacity, taken)
+    if options.json:
+        print(json.dumps({"spaces": rows, "seconds": taken, "checked": checked}, indent=1))
+    else:
+        print("\n".join([*_table(rows), checked]))
+    if options.output is not None:
+        write_offsets(options.output, buffers, allocation)
+    if options.picture is not None:
+        title = Path(options.model).stem
+        draw_memory(buffers, allocation, options.picture, title, options.capacity)
+    for path in filter(None, [options.output, options.picture]):
+        print("wrote", path, file=sys.stderr if options.json else sys.stdout)
+
+
+def _rows(
+    buffers: list[Buffer], allocation: Allocation, capacity: int | None, seconds: float
+) -> list[dict[str, Any]]:
+    """What the table says of each space."""
+    rows: list[dict[str, Any]] = []
+    for space, arena in allocation.arenas.items():
+        members = [buffer for buffer in buffers if buffer.space == space]
+        bound = arena.lower_bound_bytes
+        rows.append(
+            {
+                "space": space,
+                "buffers": len(members),
+                "naive_bytes": sum(buffer.size for buffer in members),
+                "lower_bound_bytes": bound,
+                "arena_bytes": arena.arena_bytes,
+                "capacity_bytes": capacity,
+                "gap": arena.arena_bytes / bound - 1 if bound else 0.0,
+                "is_smallest": arena.is_smallest,
+                "peak_instant": arena.peak_instant,
+                "seconds": seconds,
+            }
+        )
+    return rows
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    heads = f"{'naive sum':>18}{'lower bound':>18}{'arena':>18}{'gap':>9}{'seconds':>9}"
+    lines = [f"{'space':<12}{'buffers':>9}{heads}"]
+    for row in rows:
+        lines.append(
+            f"{row['space']:<12}{row['buffers']:>9,}{row['naive_bytes']:>18,}{row['lower_bound_bytes']:>18,}"
+            f"{row['arena_bytes']:>18,}{100 * row['gap']:>7.2f} %{row['seconds']:>9.2f}"
+        )
+    for row in rows:
+        notes = [f"most is live at instant {row['peak_instant']}"]
+        if row["capacity_bytes"] is not None:
+            notes.append(f"the capacity of {row['capacity_bytes']:,} bytes is kept")
+        if row["is_smallest"]:
+            notes.append("no smaller arena exists")
+        lines.append(f"{row['space']}: {'; '.join(notes)}")
+    return lines

@@ -14,8 +14,10 @@ from graphflow.optimizer.explain import explain
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.memory.plan import MemoryPlan
 from graphflow.optimizer.memory.report import MemoryReport
+from graphflow.optimizer.pass_manager import Pass
 from graphflow.optimizer.program import extract
 from graphflow.optimizer.rule import Rule
+from graphflow.optimizer.selection import checked_names
 from graphflow.session.arguments import checked_level
 from graphflow.session.session import Session
 
@@ -35,6 +37,9 @@ def optimize(
     pipeline: str = "",
     *,
     rules: Sequence[Rule] = (),
+    passes: Sequence[type[Pass]] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     steps: int | None = None,
     check_values: Mapping[Any, Any] | None = None,
     strict: bool = False,
@@ -46,6 +51,9 @@ def optimize(
         level: how much, "O0" to "O3".
         pipeline: passes in string form, instead of the level's: "eliminate,fold-constants".
         rules: rules of your own, tried after those of the package where the level admits their class.
+        passes: passes of your own, which `pipeline` or `include` names.
+        include, exclude: names of rules, tags of rules, and passes to run or to leave out. A rule that is
+            included by name runs whatever its safety class.
         steps: stop after so many edits; see also `Report.replay`.
         check_values: inputs for which the value of every replacement is compared with what it replaces. A
             rule that changes more than its class permits is left out, with a warning that names it.
@@ -55,7 +63,7 @@ def optimize(
         a new Model; its `report` tells every edit and what was declined.
 
     Raises:
-        AttributeValueError: for an unknown pass or option, or `steps` that is no count.
+        AttributeValueError: for an unknown pass, option, rule or tag, or `steps` that is no count.
         RewriteError: if `strict`, naming the rule.
 
     >>> import graphflow as gf
@@ -71,8 +79,9 @@ def optimize(
     journal = Journal("remarks", steps)
     observer = None if check_values is None else value_check(model, check_values, program, rules)
     program = pipelines.optimize(
-        program, checked_level(level), pipeline, journal, strict=strict, rules=rules, observer=observer
-    )
+        program, checked_level(level), pipeline, journal, strict=strict, rules=rules, observer=observer,
+        passes=passes, include=checked_names(include, "include"), exclude=checked_names(exclude, "exclude"),
+    )  # fmt: skip
     given: dict[str, Tensor] = dict(zip(inputs, program.feeds))
     made = Model(program, given, dict(zip(outputs, program.outputs)), weights=model.weights)
     made.report = explain(original, program, journal)

@@ -2,21 +2,25 @@
 
 The worklist starts with all nodes in topological order and is first in, first out; a node is in it
 at most once. An edit puts back the new nodes, the users of what was replaced (so far up as patterns
-are deep), and the producers that lost a use together with the one user they have left.
+are deep, and from the second on only where a pattern has the one operator under the other), and the
+producers that lost a use together with the one user they have left.
 
 Rules are tried in their order. Which rules are worth trying depends only on the operators of a
-node and of its direct inputs, so it is worked out once for each such combination (`RuleIndex`).
+node and of its direct inputs, so it is worked out once for each such combination; and where patterns
+are deeper, for each combination of the operators above these (`RuleIndex`).
 
 A set of rules that undo one another would never end. So firings are capped at `LIMIT` times the
-number of nodes, and the rules that fired last are named.
+number of nodes. At the cap the rules that fired last are named, and the last listed of them, which is
+the user's rather than the package's, is left out; then the others go on.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from graphflow.errors import GraphFlowError, RewriteError
 from graphflow.ir.node import Node
@@ -28,7 +32,17 @@ from graphflow.optimizer.rule import Applicable, Decline, Rule
 LIMIT = 8
 """Rules may fire this many times the number of nodes."""
 
+_RECENT = 64  # firings that are looked at to find the rules that undo one another
+
 _SMALL = 16  # so that a graph of a few nodes is not stopped in the middle of honest work
+
+
+_NOWHERE: dict[str, int] = {}
+
+_MANY = 5  # inputs from which on a key does not tell their order
+
+Candidates: TypeAlias = tuple[tuple[Rule, Applicable], ...]
+"""Rules worth trying at a node, in order, each with a compiled pattern."""
 
 
 class RewriteWarning(UserWarning):
@@ -90,15 +104,26 @@ class RuleIndex:
             )
         self.by_root: dict[str, list[Rule]] = {}
         self.depths: dict[str, int] = {}
+        self.rises: dict[str, dict[str, int]] = {}
         for rule in rules:
             for name in rule.root_names:
                 self.by_root.setdefault(name, []).append(rule)
             for name, depth in rule.inner_depths().items():
                 self.depths[name] = max(self.depths.get(name, 0), depth)
+            for child, parent, depth in rule.nested_operators():
+                above = self.rises.setdefault(child, {})
+                above[parent] = max(above.get(parent, 0), depth)
         self._plans: dict[OpDef, list[tuple[Rule, Applicable]]] = {}
-        self._candidates: dict[Hashable, tuple[tuple[Rule, Applicable], ...]] = {}
+        self._candidates: dict[Hashable, tuple[Candidates, dict[Hashable, Candidates] | None]] = {}
 
-    def candidates(self, node: Node) -> tuple[tuple[Rule, Applicable], ...]:
+    def named(self, names: Collection[str]) -> set[str]:
+        """The names of its rules that have one of these names or tags."""
+        if not names:
+            return set()
+        listed = (*self.rules, *[rule for rule, _ in self.everywhere])
+        return {rule.name for rule in listed if rule.name in names or not rule.tags.isdisjoint(names)}
+
+    def candidates(self, node: Node) -> Candidates:
         """The rules worth trying at a node, in order, each with a compiled pattern."""
         inputs = node.inputs
         count = len(inputs)
@@ -112,10 +137,20 @@ class RuleIndex:
             key = (node.op, count, frozenset([tensor.node.op for tensor in inputs]))
         found = self._candidates.get(key)
         if found is None:
-            found = self._candidates[key] = self._find(node)
-        return found
+            listed = self._find(node)
+            narrows = any([isinstance(plan, Plan) and plan.narrows for _, plan in listed])
+            found = self._candidates[key] = listed, ({} if narrows else None)
+        options, closer = found
+        if closer is None:
+            return options
+        above = [_above(tensor.node) for tensor in inputs]
+        close = (inputs[0] is inputs[-1], inputs[-1].type.dtype, *above)
+        narrowed = closer.get(close)
+        if narrowed is None:
+            narrowed = closer[close] = _narrowed(options, node, above)
+        return narrowed
 
-    def _find(self, node: Node) -> tuple[tuple[Rule, Applicable], ...]:
+    def _find(self, node: Node) -> Candidates:
         child_ops = [tensor.node.op.name for tensor in node.inputs]
         plans = self._plans.get(node.op)
         if plans is None:
@@ -134,6 +169,29 @@ class RuleIndex:
         )
 
 
+def _above(node: Node) -> tuple[OpDef, ...] | None:
+    """The operators that make the inputs of a node; None if they are many."""
+    inputs = node.inputs
+    if len(inputs) == 1:
+        return (inputs[0].node.op,)
+    if len(inputs) == 2:
+        return (inputs[0].node.op, inputs[1].node.op)
+    return tuple([tensor.node.op for tensor in inputs]) if len(inputs) < _MANY else None
+
+
+def _narrowed(options: Candidates, node: Node, above: Sequence[tuple[OpDef, ...] | None]) -> Candidates:
+    """The options whose patterns may fit, given what is above the inputs."""
+    names = [None if ops is None else [op.name for op in ops] for ops in above]
+    alike, kind = node.inputs[0] is node.inputs[-1], node.inputs[-1].type.dtype.kind
+    return tuple(
+        [
+            (rule, plan)
+            for rule, plan in options
+            if not isinstance(plan, Plan) or plan.accepts_closely(alike, kind, names)
+        ]
+    )
+
+
 @dataclass(slots=True)
 class DriverResult:
     """What a run of the driver did.
@@ -141,7 +199,7 @@ class DriverResult:
     Attributes:
         steps: nodes taken from the worklist.
         firings: edits made, by rule.
-        complete: False if the cap on firings stopped it.
+        complete: False if the cap on firings was reached, so that a rule was left out.
     """
 
     steps: int = 0
@@ -168,8 +226,9 @@ class Driver:
         self.index = index
         self.strict = strict
         self.result = DriverResult()
-        self._broken: set[str] = set()
-        self._recent: deque[str] = deque(maxlen=64)
+        self._broken = index.named(rewriter.journal.excluded)
+        self._recent: deque[str] = deque(maxlen=_RECENT)
+        self._meter = rewriter.journal.meter
 
     def run(self, seeds: Iterable[Node] | None = None) -> DriverResult:
         """Rewrite to a fixed point, starting from `seeds` (all nodes by default).
@@ -181,10 +240,14 @@ class Driver:
         queue = deque(rewriter.order() if seeds is None else seeds)
         queued = {node.id for node in queue}
         limit = LIMIT * max(rewriter.size, _SMALL)
-        alive, candidates, journal = rewriter.alive, self.index.candidates, rewriter.journal
+        alive, journal = rewriter.alive, rewriter.journal
+        candidates: Callable[[Node], Sequence[tuple[Rule, Applicable]]] = self.index.candidates
+        if self._meter is not None:
+            candidates = self._meter.timed(candidates, journal.pass_name)
         rewriter.touched.clear()
         fired = 0
-        while queue and not journal.is_full:
+        bounded = journal.limit is not None or journal.budget is not None
+        while queue and not (bounded and journal.is_full):
             node = queue.popleft()
             queued.discard(node.id)
             if not alive[node.id]:
@@ -197,7 +260,8 @@ class Driver:
             fired += 1
             if fired >= limit:
                 self._stop(limit)
-                break
+                limit, fired = LIMIT * max(rewriter.size, _SMALL), 0
+                queue, queued = self._restarted()
         return result
 
     def _rewrite(self, node: Node, options: Sequence[tuple[Rule, Applicable]]) -> bool:
@@ -210,7 +274,10 @@ class Driver:
             if journal.expected and (journal.edits, rule.name, journal.path + node.name) in journal.expected:
                 self._broken.add(rule.name)
                 continue
-            answer = self._fire(rule, match)
+            if self._meter is None:
+                answer = self._fire(rule, match)
+            else:
+                answer = self._meter.fire(self._fire, rule, match, rewriter)
             if answer is True:
                 self.result.firings[rule.name] += 1
                 self._recent.append(rule.name)
@@ -247,7 +314,7 @@ class Driver:
 
     def _requeue(self, queue: deque[Node], queued: set[int]) -> None:
         """Put back the touched nodes, and their users as far up as a pattern could see them."""
-        rewriter, depths = self.rewriter, self.index.depths
+        rewriter, depths, rises = self.rewriter, self.index.depths, self.index.rises
         alive, users = rewriter.alive, rewriter.users
         level = [(node, depths.get(node.op.name, 0)) for node in rewriter.touched if alive[node.id]]
         rewriter.touched.clear()
@@ -258,12 +325,15 @@ class Driver:
                     queued.add(node.id)
                     queue.append(node)
                 if height:
+                    over = rises[node.op.name] if height > 1 else _NOWHERE
                     for tensor in node.outputs:
-                        above += [(user, height - 1) for user in users[tensor]]
+                        for user in users[tensor]:
+                            rise = over.get(user.op.name, 0)
+                            above.append((user, rise if rise < height else height - 1))
             level = above
 
     def _stop(self, limit: int) -> None:
-        """The cap is reached: say which rules keep each other busy."""
+        """The cap is reached: say which rules keep each other busy, and leave one of them out."""
         self.result.complete = False
         names = [name for name, _ in Counter(self._recent).most_common(2)]
         suspects = " and ".join(map(repr, names))
@@ -275,7 +345,16 @@ class Driver:
             raise RewriteError(
                 message, hint="let each rule lower the number of nodes, their cost, or a rank of operators"
             )
-        warnings.warn(message, RewriteWarning, stacklevel=3)
+        order = {rule.name: place for place, rule in enumerate(self.index.rules)}
+        skipped = max(names, key=lambda name: order.get(name, -1))
+        self._broken.add(skipped)
+        self._recent.clear()
+        warnings.warn(f"{message}; the rule {skipped!r} is skipped", RewriteWarning, stacklevel=3)
+
+    def _restarted(self) -> tuple[deque[Node], set[int]]:
+        """The worklist from the beginning, for the rules that are left."""
+        queue = deque(self.rewriter.order())
+        return queue, {node.id for node in queue}
 
 
 def run_rules(

@@ -1,36 +1,43 @@
 """The report: what the optimizer did to a program, rule by rule, and the story of each tensor.
 
-A report joins the journal with the program before and after. Printed, it shows totals, a line for
-each rule that fired, and the reasons of those that declined:
+A report joins the journal with the program before and after. Printed, it shows totals, a line for each
+pass that changed something and for each rule that fired, and the reasons of those that declined:
 
-                    nodes     FLOP    weights
-    as built          391   8.21 G    97.8 MB
-    after O2          143   8.20 G    97.5 MB   (0.31 s)
+                    nodes     FLOP    weights  planned peak
+    as built          391   8.21 G    97.8 MB         13 MB
+    after O2          143   8.20 G    97.5 MB         12 MB   (0.31 s)   -8 %
 
     pass          rule             fired  effect               evidence
     canonicalize  log_of_softmax       1  -1 nodes, -128 FLOP  rounding, sampled
+
+What costs time to find out (FLOP, bytes, peak and milliseconds between passes and for each rule) is there
+if the journal had a `Meter`; `Report.measured` runs the optimizer again with one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from graphflow.errors import GraphFlowError
 from graphflow.ir.body import nested_nodes
-from graphflow.ir.dims import symbols
 from graphflow.ir.node import Node, Tensor
-from graphflow.optimizer.analysis.cost import total_flops, type_bytes
-from graphflow.optimizer.journal import Entry, Journal, Remark
+from graphflow.optimizer.analysis.cost import total_bytes, total_flops, type_bytes
+from graphflow.optimizer.analysis.regions import Region
+from graphflow.optimizer.declines import declines
+from graphflow.optimizer.journal import Journal, Remark
+from graphflow.optimizer.metering import Meter, RuleCost
 from graphflow.optimizer.program import Program
+from graphflow.optimizer.report_json import to_dict, to_json
+from graphflow.optimizer.report_text import bytes_text, count_text, report_text
 from graphflow.optimizer.rule import Rule
-from graphflow.optimizer.rules import RULES
+from graphflow.optimizer.rules import PASS_RULES, RULES
+from graphflow.optimizer.story import story
 
 if TYPE_CHECKING:
     from graphflow.optimizer.difference import Difference
 
-_RULES_BY_NAME: dict[str, Rule] = {rule.name: rule for rule in RULES}
+_RULES_BY_NAME: dict[str, Rule] = {rule.name: rule for rule in (*RULES, *PASS_RULES)}
 
 _OTHER_EVIDENCE = {
     "merge_twins": "exact, proved",
@@ -38,8 +45,6 @@ _OTHER_EVIDENCE = {
     "fold": "exact by the NumPy reference",
     "fold_broadcast": "exact, proved",
 }
-
-_SHOWN_REMARKS = 12
 
 
 class Plan(Protocol):
@@ -61,6 +66,7 @@ class Totals:
         weight_bytes: of variables and constants.
         peak_bytes: the planned memory peak, or None if no plan was given.
         inside: how many nodes there are in the bodies of loops and branches, at all depths.
+        bytes: what all nodes read and write, if nothing is fused or shared.
     """
 
     nodes: int
@@ -68,17 +74,31 @@ class Totals:
     weight_bytes: int
     peak_bytes: int | None = None
     inside: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one rule did in one pass."""
+    """What one rule did in one pass.
+
+    Attributes:
+        fired, declined: how often.
+        nodes, flops, bytes: what its edits added, negative if they saved some; `flops` and `bytes` are
+            None if the journal kept counts only.
+        peak_bytes, seconds: by how much its firings moved the planned peak, and how long it took; None
+            where nothing was measured.
+        evidence: its safety class, and what that rests on.
+        algebra: the equation it states.
+    """
 
     pass_name: str
     rule: str
     fired: int
     nodes: int
     flops: int | None
+    bytes: int | None
+    peak_bytes: int | None
+    seconds: float | None
     declined: int
     evidence: str
     algebra: str
@@ -95,6 +115,9 @@ class Report:
         lines: a Line for each pass and rule.
         journal: what the report was made from.
         original, optimized: the program before and after, for pictures and comparisons.
+        final: the nodes of the latter by name.
+        lines_of: the user's line of each node that there ever was, by name.
+        note: how the target is going to compile it, where there is something to say.
     """
 
     before: Totals
@@ -105,15 +128,30 @@ class Report:
     journal: Journal
     original: Program
     optimized: Program
-    _final: dict[str, Node]
-    _lines_of: dict[str, str]
+    final: dict[str, Node]
+    lines_of: dict[str, str]
+    note: str = ""
 
     def __str__(self) -> str:
-        parts = [_totals_text(self), _lines_text(self.lines), _remarks_text(self.journal.remarks)]
-        return "\n\n".join(part for part in parts if part)
+        return report_text(self)
+
+    @property
+    def meter(self) -> Meter | None:
+        """What was measured on the way, or None."""
+        return self.journal.meter
+
+    def measured(self) -> Report:
+        """This report with each pass and rule measured; the optimizer runs again for that, on a copy.
+
+        Raises:
+            GraphFlowError: if it is not known what ran.
+        """
+        from graphflow.optimizer.replay import measured_report
+
+        return self if self.meter is not None else measured_report(self)
 
     def of(self, tensor: Tensor | Node | str) -> str:
-        """The story of one tensor: what computes it now, by which rules, and from which user lines.
+        """The story of one tensor: its user line, the rules that replaced it, and what runs in the end.
 
         Arguments:
             tensor: of the graph that was optimised, or its name.
@@ -121,28 +159,20 @@ class Report:
         Raises:
             GraphFlowError: if there is no such tensor, or the journal kept counts only.
         """
-        name = (
-            tensor
-            if isinstance(tensor, str)
-            else tensor.node.name
-            if isinstance(tensor, Tensor)
-            else tensor.name
-        )
-        base = name.partition(":")[0]
-        if not self.journal.detailed:
-            raise GraphFlowError(
-                f"the journal was kept at level {self.journal.level!r}, which has no entries",
-                hint="optimise with Journal('entries') to be told the story of a tensor",
-            )
-        if base not in self._lines_of:
-            raise GraphFlowError(f"the report knows no tensor {name!r}", hint=_near(base, self._lines_of))
-        return _story(self, base)
+        return story(self, tensor)
 
     def missed(self, name: str = "") -> list[Remark]:
-        """Where rules declined, with reasons; of one pass or rule if `name` is given."""
-        return [
-            remark for remark in self.journal.remarks if not name or name in (remark.pass_name, remark.rule)
-        ]
+        """Where rules declined, with reasons: those of a pass, of a rule or of a tag, or all.
+
+        Raises:
+            GraphFlowError: for a name that none of them has.
+        """
+        return declines(self, name)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The groups of nodes that can run as one loop; `missed("fuse")` says why others cannot."""
+        return self.optimized.regions
 
     def why_not(self, rule: str, node: Tensor | Node | str) -> str:
         """Why a rule did not fire at a node: not admitted, a pattern that does not fit, or a decline.
@@ -165,7 +195,7 @@ class Report:
         return replay_report(self, steps)
 
     def diff(self, pass_name: str = "") -> Difference:
-        """What a pass changed, or all passes together, node by node.
+        """What a pass changed, or all passes together, node by node; `.save_html(path)` draws it.
 
         Raises:
             GraphFlowError: if no such pass ran, or the journal kept counts only.
@@ -175,17 +205,12 @@ class Report:
         return pass_difference(self, pass_name)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report in types that JSON has."""
-        return {
-            "label": self.label,
-            "seconds": self.seconds,
-            "before": asdict(self.before),
-            "after": asdict(self.after),
-            "passes": [record._asdict() for record in self.journal.passes],
-            "rules": [asdict(line) for line in self.lines],
-            "entries": [_jsonable(entry) for entry in self.journal.entries],
-            "declined": [remark._asdict() for remark in self.journal.remarks],
-        }
+        """The whole report in types that JSON has; `report_json` has the schema."""
+        return to_dict(self)
+
+    def to_json(self) -> str:
+        """The whole report as JSON text, which `report_json.read_report` reads."""
+        return to_json(self)
 
 
 def explain(
@@ -201,183 +226,57 @@ def explain(
         original: the program as it was; a second extraction of the same fetches will do.
         optimized: the program as it is.
         journal: what was written down on the way.
-        original_plan, optimized_plan: memory plans of the two, for the line of peaks.
+        original_plan, optimized_plan: memory plans of the two, for the line of peaks; if the journal has
+            a meter, that has measured them.
     """
     first, last = original.order(), optimized.order()
     lines = {node.name: str(node.origin or "") for node in (*first, *last)}
     lines.update({name: gone.origin for name, gone in journal.gone.items()})
+    peaks: list[int | None] = [
+        None if plan is None else plan.arena_bytes for plan in (original_plan, optimized_plan)
+    ]
+    if journal.meter is not None and journal.meter.passes and original_plan is optimized_plan is None:
+        peaks = [journal.meter.passes[0].before.peak_bytes, journal.meter.passes[-1].after.peak_bytes]
     return Report(
-        before=_totals(first, original_plan),
-        after=_totals(last, optimized_plan),
+        before=_totals(first, peaks[0]),
+        after=_totals(last, peaks[1]),
         label=journal.label,
         seconds=sum(record.seconds for record in journal.passes),
         lines=tuple(_lines(journal)),
         journal=journal,
         original=original,
         optimized=optimized,
-        _final={node.name: node for node in last},
-        _lines_of=lines,
+        final={node.name: node for node in last},
+        lines_of=lines,
     )
 
 
-def _totals(nodes: Iterable[Node], plan: Plan | None) -> Totals:
-    listed = list(nodes)
-    kept = [node for node in listed if node.op.name in ("variable", "constant")]
+def _totals(nodes: list[Node], peak: int | None) -> Totals:
+    kept = [node for node in nodes if node.op.name in ("variable", "constant")]
     weights = sum(type_bytes(tensor.type) for node in kept for tensor in node.outputs)
-    inside = sum(1 for _ in nested_nodes(listed)) - len(listed)
-    peak = None if plan is None else plan.arena_bytes
-    return Totals(len(listed), total_flops(listed), weights, peak, inside)
+    inside = sum(1 for _ in nested_nodes(nodes)) - len(nodes)
+    return Totals(len(nodes), total_flops(nodes), weights, peak, inside, total_bytes(nodes))
 
 
 def _lines(journal: Journal) -> Iterable[Line]:
     further = {rule.name: rule for rule in (journal.recipe.rules if journal.recipe else ())}
+    costs: dict[tuple[str, str], RuleCost] = {} if journal.meter is None else journal.meter.rules
     for (pass_name, rule), tally in journal.tallies.items():
         known = _RULES_BY_NAME.get(rule) or further.get(rule)
-        evidence = (
-            f"{known.safety}, {known.evidence}" if known else _OTHER_EVIDENCE.get(rule, "by definition")
+        cost = costs.get((pass_name, rule))
+        yield Line(
+            pass_name,
+            rule,
+            tally.fired,
+            tally.added - tally.removed,
+            tally.flops if journal.detailed else None,
+            tally.bytes if journal.detailed else None,
+            None if cost is None else cost.peak_bytes,
+            None if cost is None else cost.seconds,
+            tally.declined,
+            f"{known.safety}, {known.evidence}" if known else _OTHER_EVIDENCE.get(rule, "by definition"),
+            known.algebra if known else "",
         )
-        flops = tally.flops if journal.detailed else None
-        change = tally.added - tally.removed
-        algebra = known.algebra if known else ""
-        yield Line(pass_name, rule, tally.fired, change, flops, tally.declined, evidence, algebra)
 
 
-def _jsonable(entry: Entry) -> dict[str, Any]:
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in entry._asdict().items()
-    }
-
-
-# Printing
-
-
-def _totals_text(report: Report) -> str:
-    before, after = report.before, report.after
-    planned = before.peak_bytes is not None or after.peak_bytes is not None
-    nested = bool(before.inside or after.inside)
-    nodes = "nodes + in bodies" if nested else "nodes"
-    rows = [["", nodes, "FLOP", "weights", *(["planned peak"] if planned else [])]]
-    for label, totals in (("as built", before), (f"after {report.label}", after)):
-        count = f"{totals.nodes:,}" + (f" + {totals.inside:,}" if nested else "")
-        row = [label, count, count_text(totals.flops), bytes_text(totals.weight_bytes)]
-        rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))
-    text = _table(rows, right=range(1, 5))
-    unknown = sorted(
-        {name for feed in report.original.feeds for size in feed.shape for name in symbols(size)}
-    )
-    counted = "" if not unknown else f"\ncounted with {' = '.join([*unknown, '1'])}"
-    change = ""
-    if before.peak_bytes and after.peak_bytes is not None:
-        change = f"   {100 * (after.peak_bytes / before.peak_bytes - 1):+.0f} %"
-    return f"{text}   ({report.seconds:.2f} s){change}{counted}"
-
-
-def _lines_text(lines: Iterable[Line]) -> str:
-    rows = [["pass", "rule", "fired", "effect", "evidence"]]
-    for line in lines:
-        if line.fired:
-            rows.append([line.pass_name, line.rule, str(line.fired), _effect(line), line.evidence])
-    return _table(rows, right=(2,)) if len(rows) > 1 else "no rule fired"
-
-
-def _effect(line: Line) -> str:
-    parts = [f"{line.nodes:+d} node{'s' * (abs(line.nodes) != 1)}"] if line.nodes else ["same nodes"]
-    if line.flops:
-        parts.append(f"{'-' if line.flops < 0 else '+'}{count_text(abs(line.flops))}FLOP")
-    return ", ".join(parts)
-
-
-def _remarks_text(remarks: list[Remark]) -> str:
-    if not remarks:
-        return ""
-    shown = [[remark.pass_name, remark.rule, remark.node, remark.reason, remark.origin] for remark in remarks]
-    more = f"\n... and {len(shown) - _SHOWN_REMARKS} more" if len(shown) > _SHOWN_REMARKS else ""
-    return "declined\n" + _table(shown[:_SHOWN_REMARKS]) + more
-
-
-def _table(rows: list[list[str]], right: Iterable[int] = ()) -> str:
-    """Columns two spaces apart, those numbered in `right` aligned to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def count_text(number: int) -> str:
-    """A count with a decimal prefix.
-
-    >>> count_text(8_210_000_000), count_text(128)
-    ('8.21 G', '128 ')
-    """
-    return _scaled(number, "")
-
-
-def bytes_text(number: int | None) -> str:
-    """Bytes with a decimal prefix; "-" for None.
-
-    >>> bytes_text(97_800_000)
-    '97.8 MB'
-    """
-    return "-" if number is None else _scaled(number, "B")
-
-
-def _scaled(number: int, unit: str) -> str:
-    value, prefixes = float(number), ["", "k", "M", "G", "T", "P"]
-    place = 0
-    while abs(value) >= 999.5 and place < len(prefixes) - 1:
-        value, place = value / 1000, place + 1
-    return f"{value:.3g} {prefixes[place]}{unit}"
-
-
-# Stories
-
-
-def _story(report: Report, name: str) -> str:
-    lines = [f"{name}   {report._lines_of[name]}".rstrip()]
-    entries, gone = report.journal.entries, report.journal.gone
-    while name in gone and name not in report._final:
-        entry = entries[gone[name].sequence]
-        if name != entry.removed[0] or not entry.into:
-            lines.append(f"  is no longer needed: removed by [{entry.rule}] in {entry.pass_name}")
-            return "\n".join(lines)
-        name = entry.into[0]
-        algebra = _RULES_BY_NAME[entry.rule].algebra if entry.rule in _RULES_BY_NAME else entry.reason
-        lines.append(f"  -> {name}   by [{entry.rule}]" + (f"   {algebra}" if algebra else ""))
-    node = report._final.get(name)
-    if node is None:
-        return "\n".join([*lines, "  is not part of the program"])
-    lines.append(f"  runs as {node.name} = {node.op.name}")
-    lines += _ancestry(report, node)
-    return "\n".join(lines)
-
-
-def _ancestry(report: Report, node: Node) -> list[str]:
-    """What a node stands for, back to the nodes that a user made, with their lines."""
-    lines, pending, seen = [], [(node.name, node.lineage)], {node.name}
-    while pending:
-        name, lineage = pending.pop()
-        if lineage is None:
-            continue
-        rule, names = lineage
-        made = [
-            f"{each} ({report._lines_of[each]})" if report._lines_of.get(each) else each for each in names
-        ]
-        lines.append(f"  {name} <- [{rule}] <- {', '.join(made)}")
-        for each in names:
-            if each not in seen:
-                seen.add(each)
-                gone = report.journal.gone.get(each)
-                pending.append((each, gone.lineage if gone else None))
-    return lines
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(names), 3)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else "name a node of the optimised graph"
+__all__ = ["Line", "Report", "Totals", "bytes_text", "count_text", "explain"]

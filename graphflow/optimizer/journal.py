@@ -19,12 +19,16 @@ confused with nodes of the same names around it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.errors import AttributeValueError
 from graphflow.ir.body import Body
 from graphflow.ir.node import Node, Tensor
-from graphflow.optimizer.analysis.cost import node_flops
+from graphflow.optimizer.analysis.cost import node_bytes, node_flops
+from graphflow.optimizer.budget import Budget
+
+if TYPE_CHECKING:
+    from graphflow.optimizer.metering import Meter
 
 LEVELS = ("off", "counts", "entries", "remarks")
 
@@ -45,6 +49,7 @@ class Entry(NamedTuple):
         into: names of the nodes that give the values from now on, made by this edit or before it.
         reason: a sentence, "" if the rule says it all.
         flops: how many floating-point operations a run the edit adds, negative if it saves some.
+        bytes: how many bytes more the nodes of a run read and write, negative if fewer.
     """
 
     sequence: int
@@ -56,6 +61,7 @@ class Entry(NamedTuple):
     into: tuple[str, ...]
     reason: str
     flops: int
+    bytes: int = 0
 
 
 class Remark(NamedTuple):
@@ -82,10 +88,10 @@ class PassRecord(NamedTuple):
 class Tally:
     """What one rule did in one pass: `fired` edits that `removed` and `added` so many nodes."""
 
-    __slots__ = ("added", "declined", "fired", "flops", "removed")
+    __slots__ = ("added", "bytes", "declined", "fired", "flops", "removed")
 
     def __init__(self) -> None:
-        self.fired = self.removed = self.added = self.flops = self.declined = 0
+        self.fired = self.removed = self.added = self.flops = self.bytes = self.declined = 0
 
 
 class Gone(NamedTuple):
@@ -104,6 +110,7 @@ class Journal:
         level: one of `LEVELS`; see the module docstring.
         limit: how many edits may be made; any number by default. A body with edits inside is put in
             place all the same.
+        meter: measures each pass and rule; nothing does by default.
 
     Attributes:
         edits: how many there were.
@@ -117,12 +124,16 @@ class Journal:
         recipe: what ran, so that `replay` can run it again.
         failures: where a rule failed or was refused, as (edits before it, rule, node).
         expected: such failures of the run that is being repeated; there the rule is not tried.
+        budget: what the pass that runs may still spend, or None if it is free.
+        excluded: names and tags of the rules that the pass leaves out.
+        stops: for each pass that went over its budget, how many edits there were by then.
+        expected_stops: such stops of the run that is being repeated, which count instead of the clock.
 
     Raises:
         AttributeValueError: for an unknown level, or a limit that is no count.
     """
 
-    def __init__(self, level: str = "counts", limit: int | None = None) -> None:
+    def __init__(self, level: str = "counts", limit: int | None = None, meter: Meter | None = None) -> None:
         if level not in LEVELS:
             raise AttributeValueError(f"a journal has no level {level!r}", hint="use " + ", ".join(LEVELS))
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
@@ -131,6 +142,11 @@ class Journal:
             )
         self.level = level
         self.limit = limit
+        self.meter = meter
+        self.budget: Budget | None = None
+        self.excluded: frozenset[str] = frozenset()
+        self.stops: dict[str, int] = {}
+        self.expected_stops: dict[str, int] | None = None
         self.edits = 0
         self.path = ""
         self.recipe: Any = None
@@ -162,6 +178,8 @@ class Journal:
     ) -> None:
         """Write down one edit; `moves` are the tensors whose users now read another, and that other."""
         self.edits += 1
+        if self.budget is not None:
+            self.budget.spend(len(removed) + len(added))
         if not self.counting:
             return
         tally = self._tally(rule)
@@ -171,7 +189,9 @@ class Journal:
         if not self.detailed:
             return
         flops = sum(map(node_flops, added)) - sum(map(node_flops, removed))
+        moved = sum(map(node_bytes, added)) - sum(map(node_bytes, removed))
         tally.flops += flops
+        tally.bytes += moved
         sequence = len(self._entries)
         path = self.path
         for before, after in moves:
@@ -189,6 +209,7 @@ class Journal:
                 _names(path, into),
                 reason,
                 flops,
+                moved,
             )
         )
 
@@ -212,7 +233,14 @@ class Journal:
 
     @property
     def is_full(self) -> bool:
-        """Whether its limit is reached, so that nothing may be edited any more."""
+        """Whether its limit is reached, or the pass's budget spent, so that no pass edits any more."""
+        if self.budget is not None and self.budget.is_spent(self.edits):
+            return True
+        return self.limit is not None and self.edits >= self.limit
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether its limit is reached, so that not even equal nodes are merged any more."""
         return self.limit is not None and self.edits >= self.limit
 
     @property

@@ -1,8 +1,11 @@
-"""Passes and the manager that runs them: options as fields, contracts checked, times taken.
+"""Passes and the manager that runs them: options as fields, contracts checked, times taken, budgets kept.
 
 A pass is a frozen dataclass whose fields are its options, so that a pipeline has a string form. It
 states which *facts* about the program it requires, ensures and breaks; the manager refuses to run a
 pass whose facts are missing, and says which pass would provide them.
+
+Every pass takes the options `exclude`, `max-nodes` and `max-seconds` besides its own. One that is over its
+budget ends where it is; the journal says so, and the next one begins.
 
 When checking is on, the verifier runs after every pass, and a failure names the pass and gives the
 pipeline that repeats it.
@@ -12,16 +15,18 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from graphflow.errors import AttributeValueError, GraphFlowError, RewriteError
 from graphflow.files import atomic_write
 from graphflow.ir.body import Body
 from graphflow.ir.node import Node
+from graphflow.optimizer.budget import STOPPED, Budget
 from graphflow.optimizer.journal import Journal, PassRecord
 from graphflow.optimizer.observer import Observer
 from graphflow.optimizer.program import Program
@@ -46,20 +51,35 @@ class Pass(ABC):
         requires: facts that must hold before it runs.
         ensures: facts that hold after it.
         breaks: facts that may no longer hold after it.
+        budgeted: whether it may be stopped half-way; what a target needs may not.
+        exclude: rules and tags that it does not use, joined by "+".
+        max_nodes: how many nodes its edits may remove and make; 0 is any number.
+        max_seconds: how long it may run; 0 is as long as it takes.
     """
 
     name: ClassVar[str]
     requires: ClassVar[frozenset[str]] = frozenset()
     ensures: ClassVar[frozenset[str]] = frozenset()
     breaks: ClassVar[frozenset[str]] = frozenset()
+    budgeted: ClassVar[bool] = True
+    exclude: str = field(default="", kw_only=True, repr=False)
+    max_nodes: int = field(default=0, kw_only=True, repr=False)
+    max_seconds: float = field(default=0.0, kw_only=True, repr=False)
 
     @abstractmethod
     def run(self, program: Program, context: PassContext) -> PassResult:
         """Edit the program, by `context.rewriter`."""
 
     def __str__(self) -> str:
-        options = [f"{one.name.replace('_', '-')}={_shown(getattr(self, one.name))}" for one in fields(self)]
+        options = [
+            f"{one.name.replace('_', '-')}={_shown(getattr(self, one.name))}"
+            for one in fields(self)
+            if one.name not in _COMMON or getattr(self, one.name) != one.default
+        ]
         return self.name + (f"{{{','.join(options)}}}" if options else "")
+
+
+_COMMON = frozenset(("include", "exclude", "max_nodes", "max_seconds"))
 
 
 @dataclass
@@ -132,24 +152,50 @@ class PassManager:
                 that repeats the failure.
         """
         context = self.context
+        meter = context.journal.meter if not context.journal.path else None
+        if meter is not None:
+            meter.start(context.program)
         for position, step in enumerate(self.passes):
             self._require(step)
             before, text = context.size, self._snapshot()
+            edits = context.journal.edits
             context.journal.pass_name = step.name
-            start = time.perf_counter()
+            start, overhead = time.perf_counter(), meter.overhead if meter is not None else 0.0
             try:
-                result = step.run(context.program, context)
+                result = self._run(step, position)
                 if context.check:
                     _verify(context)
             except Exception as error:
                 raise self._failure(position, error, text) from error
+            if context.journal.edits != edits and "regions" not in step.ensures:
+                context.program.regions = ()
             seconds = time.perf_counter() - start
+            if meter is not None:
+                seconds -= meter.overhead - overhead
+                meter.passed(step.name, context.program, seconds)
             context.facts = (context.facts - step.breaks) | step.ensures
             context.journal.passes.append(
                 PassRecord(step.name, seconds, before, context.size, result.changed, result.note)
             )
         context.settle()
         return context.program
+
+    def _run(self, step: Pass, position: int) -> PassResult:
+        """Run one pass within its budget, and without what it excludes."""
+        journal = self.context.journal
+        outer, excluded = journal.budget, journal.excluded
+        key = f"{journal.path}{position}"
+        journal.budget = budget = _budget(step, journal, key)
+        journal.excluded = frozenset(step.exclude.split("+")) if step.exclude else frozenset()
+        try:
+            result = step.run(self.context.program, self.context)
+        finally:
+            journal.budget, journal.excluded = outer, excluded
+        if budget is None or budget is outer or budget.stopped_at is None:
+            return result
+        journal.stops[key] = budget.stopped_at
+        note = f"{STOPPED} of {budget}"
+        return PassResult(result.changed, f"{result.note}; {note}" if result.note else note)
 
     def _require(self, step: Pass) -> None:
         context = self.context
@@ -182,6 +228,19 @@ class PassManager:
             hint = f"to repeat: run the pipeline {str(step)!r} on {path}"
         origin = error.origin if isinstance(error, GraphFlowError) else None
         return RewriteError(f"pass {step.name!r} failed: {said}", hint=hint, origin=origin)
+
+
+def _budget(step: Pass, journal: Journal, key: str) -> Budget | None:
+    """What a pass may spend: what it says, and what is left of the pass in whose bodies it runs."""
+    outer = journal.budget
+    if not step.budgeted:
+        return None
+    if not step.max_nodes and not step.max_seconds:
+        return outer
+    repeated = journal.expected_stops
+    if repeated is not None:
+        return Budget(step.max_nodes, step.max_seconds, repeated.get(key, sys.maxsize), outer)
+    return Budget(step.max_nodes, step.max_seconds, None, outer)
 
 
 def _verify(context: PassContext) -> None:
@@ -258,7 +317,7 @@ def _parse_pass(item: str, known: dict[str, type[Pass]]) -> Pass:
             f"{item!r}: nothing may follow the options of a pass", hint="separate passes by commas"
         )
     defaults = {one.name: one.default for one in fields(kind)}
-    given: dict[str, object] = {}
+    given: dict[str, Any] = {}
     for option in rest.removesuffix("}").replace(",", " ").split():
         key, equals, value = option.partition("=")
         field_name = key.replace("-", "_")
@@ -266,6 +325,10 @@ def _parse_pass(item: str, known: dict[str, type[Pass]]) -> Pass:
             shown = [each.replace("_", "-") for each in defaults]
             raise AttributeValueError(f"pass {kind.name!r} has no option {key!r}", hint=_nearest(key, shown))
         given[field_name] = _value(kind.name, key, value, defaults[field_name], bool(equals))
+    if not kind.budgeted and {"max_nodes", "max_seconds"} & set(given):
+        raise AttributeValueError(
+            f"pass {kind.name!r} takes no budget", hint="it cannot stop half-way: leave its limits out"
+        )
     return kind(**given)
 
 
@@ -274,7 +337,10 @@ def _value(pass_name: str, key: str, text: str, default: object, given: bool) ->
     try:
         if kind is bool:
             return {"true": True, "false": False}[text if given else "true"]
-        return kind(text)  # type: ignore[call-arg]
+        made = kind(text)  # type: ignore[call-arg]
+        if kind in (int, float) and not 0 <= made < float("inf"):  # type: ignore[operator]
+            raise ValueError
+        return made
     except (KeyError, ValueError):
         wanted = "true or false" if kind is bool else f"a value such as {_shown(default)}"
         raise AttributeValueError(

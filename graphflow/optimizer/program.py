@@ -24,6 +24,7 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.ir.traversal import topological_order
+from graphflow.optimizer.analysis.regions import Region
 
 
 class Program(Graph):
@@ -33,6 +34,8 @@ class Program(Graph):
         feeds: the placeholders, in the order in which values are passed.
         fetch_count: how many of `outputs` are fetches; the rest are new values of variables.
         updated: names of the variables that `outputs[fetch_count:]` update, in order.
+        regions: the groups of nodes that run as one loop, as the pass `fuse` finds them; an edit by a
+            later pass empties it.
     """
 
     def __init__(self, name: str = "program") -> None:
@@ -40,6 +43,7 @@ class Program(Graph):
         self.feeds: list[Tensor] = []
         self.fetch_count = 0
         self.updated: list[str] = []
+        self.regions: tuple[Region, ...] = ()
 
     @property
     def fetches(self) -> list[Tensor]:
@@ -116,6 +120,7 @@ def specialize(program: Program, sizes: Mapping[str, int]) -> Program:
     result.outputs = [copies[tensor] for tensor in program.outputs]
     result.fetch_count = program.fetch_count
     result.updated = list(program.updated)
+    result.regions = tuple([region.copied(copies) for region in program.regions])
     return result
 
 

@@ -15,6 +15,7 @@ from graphflow.ir.collector import paused_collector
 from graphflow.ir.copying import copy_nodes
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.metering import Meter
 from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, optimize
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule
@@ -79,15 +80,39 @@ def replay(
 
 def replay_report(report: Report, steps: int | None) -> Program:
     """The program of a report after its first edits; see `Report.replay`."""
+    journal = Journal("counts", steps)
+    journal.expected = frozenset(report.journal.failures)
+    journal.expected_stops = dict(report.journal.stops)
+    return _again(report, journal)
+
+
+def measured_report(report: Report) -> Report:
+    """The report of the same optimisation with a meter; see `Report.measured`."""
+    from graphflow.optimizer.explain import explain
+
+    journal = Journal("remarks", report.journal.limit, Meter())
+    journal.expected = frozenset(report.journal.failures)
+    journal.expected_stops = dict(report.journal.stops)
+    program = _again(report, journal)
+    journal.label = report.label
+    return explain(report.original, program, journal)
+
+
+def _again(report: Report, journal: Journal) -> Program:
+    """Run what the report tells of once more, on a copy."""
     recipe = report.journal.recipe
     if recipe is None:
         raise GraphFlowError(
             "the report does not know what was run", hint="make its journal by pipelines.optimize"
         )
-    journal = Journal("counts", steps)
-    journal.expected = frozenset(report.journal.failures)
-    return replay(
-        report.original, recipe.pipeline, refusal=recipe.refusal, rules=recipe.rules, journal=journal
+    return optimize(
+        duplicate(report.original),
+        "O2",
+        recipe.pipeline,
+        journal,
+        refusal=recipe.refusal,
+        rules=recipe.rules,
+        passes=recipe.passes,
     )
 
 

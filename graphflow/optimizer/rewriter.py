@@ -201,7 +201,7 @@ class Rewriter:
             key = value_number(node.op, inputs, node.attrs) if merge else None
             if key is not None:
                 twin = table.setdefault(key, node)
-                if twin is not node and not journal.is_full:
+                if twin is not node and not journal.at_limit:
                     moved.update(zip(node.outputs, twin.outputs))
                     self._record_merge(node, twin, (node,))
                     continue
@@ -218,7 +218,7 @@ class Rewriter:
         self.size = alive.count(1)
         unread = [node for node in program.nodes if alive[node.id] and not self._needed(node)]
         for node in unread:
-            if journal.is_full:
+            if journal.at_limit:
                 break
             removed: list[Node] = []
             self._remove_if_unneeded(node, removed)
@@ -382,7 +382,7 @@ class Rewriter:
             if key is None:
                 continue
             twin = table.setdefault(key, node)
-            if twin is not node and not self.journal.is_full:
+            if twin is not node and not self.journal.at_limit:
                 self._merge(node, twin, key)
 
     def _merge(self, node: Node, twin: Node, key: Hashable) -> None:

@@ -15,7 +15,7 @@ or None where the pattern fits in form only, which is not worth a remark.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -113,6 +113,14 @@ class Rule:
             for operation, depth in pattern.operations():
                 depths[operation.op_name] = max(depths.get(operation.op_name, 0), depth)
         return depths
+
+    def nested_operators(self) -> Iterator[tuple[str, str, int]]:
+        """Each operator below another one in a pattern, that one, and the depth of its place."""
+        for pattern in self.patterns:
+            for operation, depth in pattern.operations():
+                for operand in operation.operands:
+                    if isinstance(operand, Operation):
+                        yield operand.op_name, operation.op_name, depth
 
     def __repr__(self) -> str:
         return f"<rule {self.name} ({self.safety}): {' | '.join(map(repr, self.patterns))}>"

@@ -24,9 +24,9 @@ from graphflow.ops.body_calls import body_calls
 from graphflow.optimizer.closeness import Distance, judge, rounding_tolerance
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule
-from graphflow.optimizer.rules import RULES
+from graphflow.optimizer.rules import PASS_RULES, RULES
 
-_SAFETY = {rule.name: rule.safety for rule in RULES}
+_SAFETY = {rule.name: rule.safety for rule in (*RULES, *PASS_RULES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ValueCheck:
         safety = self.safety.get(rule, "rounding" if rule.startswith("decompose_") else "exact")
         for before, after in pairs:
             try:
-                old, new = self._value(before), self._value(after)
+                old, new = self.value(before), self.value(after)
             except GraphFlowError:
                 continue
             self._count()
@@ -99,7 +99,7 @@ class ValueCheck:
     def inside(self, node: Node, number: int, body: Body, program: Program) -> ValueCheck | None:
         """A check of a body with the values of its first call; None if it is not called."""
         try:
-            arrays = [self._value(tensor) for tensor in node.inputs]
+            arrays = [self.value(tensor) for tensor in node.inputs]
             first = next(
                 (
                     made
@@ -116,7 +116,12 @@ class ValueCheck:
         made.safety, made._parent = self.safety, self
         return made
 
-    def _value(self, tensor: Tensor) -> np.ndarray:
+    def value(self, tensor: Tensor) -> np.ndarray:
+        """The value of a tensor, computed from those known so far.
+
+        Raises:
+            GraphFlowError: if something that comes from outside of the program is missing.
+        """
         values = self.values
         if tensor not in values:
             for node in topological_order([tensor], stop=values.__contains__):

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from graphflow.errors import GraphFlowError, RewriteError
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
+from graphflow.optimizer.pass_manager import Pass
 from graphflow.optimizer.passes.canonicalize import Canonicalize
 from graphflow.optimizer.pattern import LITERALS, Operation, Variable, _arrangements, plans
 from graphflow.optimizer.pipelines import PIPELINES, parse_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.replay import duplicate
 from graphflow.optimizer.rewriter import Rewriter
-from graphflow.optimizer.rule import Decline, Rule, select
+from graphflow.optimizer.rule import Decline, Rule
 from graphflow.optimizer.rules import RULES
+from graphflow.optimizer.selection import chosen_rules, split_names
 
 if TYPE_CHECKING:
     from graphflow.optimizer.explain import Report
@@ -86,8 +88,10 @@ def _reasons(
 def _not_admitted(report: Report, rule: Rule, further: tuple[Rule, ...]) -> str:
     """Why the rule was not among those tried, with the first level that has it."""
     recipe = report.journal.recipe
-    if recipe is None or rule in _admitted(recipe.pipeline, (*RULES, *further, rule)):
+    if recipe is None or rule in _admitted(recipe.pipeline, (*RULES, *further, rule), recipe.passes):
         return ""
+    if rule in _admitted(recipe.pipeline, (*RULES, *further, rule), recipe.passes, excluded=True):
+        return "it was excluded"
     levels = [
         level for level, passes in PIPELINES.items() if rule in _admitted(",".join(passes), (*RULES, rule))
     ]
@@ -95,11 +99,16 @@ def _not_admitted(report: Report, rule: Rule, further: tuple[Rule, ...]) -> str:
     return f"it is of class {rule.safety}, which {report.label} does not admit; {where}"
 
 
-def _admitted(pipeline: str, rules: tuple[Rule, ...]) -> set[Rule]:
+def _admitted(
+    pipeline: str, rules: tuple[Rule, ...], passes: tuple[type[Pass], ...] = (), excluded: bool = False
+) -> set[Rule]:
+    """The rules that a pipeline admits; those it excludes by name as well, if `excluded`."""
     found: set[Rule] = set()
-    for step in parse_pipeline(pipeline):
+    for step in parse_pipeline(pipeline, passes):
         if isinstance(step, Canonicalize):
-            found.update(select(rules, step.safety, filter(None, step.tags.split("+"))))
+            out = set() if excluded else set(split_names(step.exclude))
+            chosen = chosen_rules(rules, step.safety, step.tags, step.include)
+            found.update(one for one in chosen if one.name not in out and one.tags.isdisjoint(out))
     return found
 
 

@@ -11,11 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from graphflow.errors import AttributeValueError
-from graphflow.ir.interpret import run_node
-from graphflow.ir.node import Tensor
+from graphflow.optimizer.nonfinite import first_birth
 from graphflow.optimizer.pipelines import PIPELINES, parse_pipeline
 from graphflow.optimizer.rule import Rule
 from graphflow.prove.comparison import Row, compare
@@ -189,20 +186,5 @@ def _texts(given: Any, what: str, example: str) -> list[str]:
 def _births(subject: Subject, case: Case) -> list[str]:
     """The first node of the program as built that makes NaN or infinity of finite values, in words."""
     program = subject.static(case)
-    values: dict[Tensor, Any] = subject.outside(program, case)
-    for node in program.order():
-        if all(tensor in values for tensor in node.outputs):
-            continue
-        arrays = [np.asarray(values[tensor]) for tensor in node.inputs]
-        made = run_node(node, arrays)
-        values.update(zip(node.outputs, made))
-        bad = [array for array in made if not _is_finite(array)]
-        if bad and node.inputs and all(map(_is_finite, arrays)):
-            what = "NaN" if np.isnan(bad[0]).any() else "infinity"
-            at = f" ({node.origin})" if node.origin else ""
-            return [f"{node.name} = {node.op.name}{at} makes {what} of finite values, with {case.label}"]
-    return []
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+    birth = first_birth(program, subject.outside(program, case))
+    return [] if birth is None else [f"{birth}, with {case.label}"]

@@ -15,7 +15,7 @@ from graphflow.optimizer.closeness import rounding_tolerance
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import SAFETY, Rule
-from graphflow.optimizer.rules import RULES
+from graphflow.optimizer.rules import PASS_RULES, RULES
 
 _RANKS = {name: rank for rank, name in enumerate(SAFETY)}
 _ROUNDING = _RANKS["rounding"]
@@ -88,7 +88,7 @@ def worst_class(name: str, rules: Mapping[str, str]) -> int:
 
 def _own_ranks(journal: Journal, rules: tuple[Rule, ...]) -> dict[str, int]:
     """For each name in the journal the worst class of the edits that removed or made the node."""
-    safety = {rule.name: rule.safety for rule in (*RULES, *rules)}
+    safety = {rule.name: rule.safety for rule in (*RULES, *PASS_RULES, *rules)}
     own: dict[str, int] = {}
     inner = 0
     for entry in journal.entries:
@@ -100,6 +100,11 @@ def _own_ranks(journal: Journal, rules: tuple[Rule, ...]) -> dict[str, int]:
             rank = max(rank, inner)
         for name in (*entry.removed, *entry.added, *entry.into, *held):
             own[name] = max(own.get(name, 0), rank)
+    # What took the place of a node may itself have been replaced later on, by another class of rule.
+    for entry in reversed(journal.entries):
+        rank = max([own[name] for name in entry.into], default=0)
+        for name in entry.removed:
+            own[name] = max(own[name], rank)
     return own
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphflow.errors import FileFormatError, GraphFlowError
+from graphflow.errors import FileFormatError
 from graphflow.files import atomic_write, checked_path, unwritable
 from graphflow.ir.dtypes import as_dtype
-from graphflow.optimizer.rule import Rule, checked_rules
+from graphflow.optimizer.loading import PREFIX
+from graphflow.optimizer.rule import Rule
 
 if TYPE_CHECKING:
     from graphflow.prove.minimal import Minimal
 
-_PREFIX = "graphflow_rules_"
 _ARRAY = "array "
 _OWN_RULES = """\
 RULES = []
@@ -29,7 +28,7 @@ assert RULES, "import your rules {names} here, and list them in RULES"
 """
 _TEST = '''"""{title}
 
-Written by `graphflow bisect`. The graph is the smallest found that shows it, with the values it had.
+Written by `{author}`. The graph is the smallest found that shows it, with the values it had.
 """
 
 from pathlib import Path
@@ -65,8 +64,19 @@ class Settings:
     rule: str
 
 
-def write(folder: str | Path, minimal: Minimal, settings: Settings, origin: str) -> list[Path]:
+def write(
+    folder: str | Path,
+    minimal: Minimal,
+    settings: Settings,
+    origin: str,
+    title: str = "",
+    author: str = "graphflow bisect",
+) -> list[Path]:
     """Write the test and its arrays into a folder, which is made if need be; their paths.
+
+    Arguments:
+        title: the first line of the test; by default that the rule changes the answer.
+        author: the command that writes it.
 
     Raises:
         FileFormatError: if they cannot be written.
@@ -82,8 +92,9 @@ def write(folder: str | Path, minimal: Minimal, settings: Settings, origin: str)
     if '"""' in minimal.text or minimal.text.rstrip("\n").endswith("\\"):
         raise FileFormatError("the graph has names that no Python text can hold", hint="rename its nodes")
     at = f", seen at {origin}" if origin else ""
+    said = f"The rule {settings.rule!r} changes the answer at {settings.level} on {settings.backend}{at}."
     text = _TEST.format(
-        title=f"The rule {settings.rule!r} changes the answer at {settings.level} on {settings.backend}{at}.",
+        title=title or said, author=author,
         imports=_imports(settings.rules), text=minimal.text, name=name, npz=paths[1].name, array=_ARRAY,
         level=settings.level, backend=settings.backend, exact=settings.exact,
     )  # fmt: skip
@@ -99,7 +110,7 @@ def _imports(rules: Sequence[Rule]) -> str:
     modules: dict[str, list[str]] = {}
     for rule in rules:
         module = rule.function.__module__
-        if module.startswith(_PREFIX):
+        if module.startswith(PREFIX):
             path = sys.modules[module].__file__
             return f"\nRULES = gf.prove.load_rules({str(path)!r})\n"
         if module == "__main__" or getattr(sys.modules.get(module), rule.name, None) is not rule:
@@ -107,36 +118,6 @@ def _imports(rules: Sequence[Rule]) -> str:
         modules.setdefault(module, []).append(rule.name)
     lines = [f"from {module} import {', '.join(names)}" for module, names in sorted(modules.items())]
     return "\n".join([*lines, "", f"RULES = [{', '.join(rule.name for rule in rules)}]", ""])
-
-
-def load_rules(path: str | Path) -> list[Rule]:
-    """The rules in a Python file, which is run: those in its list RULES, or all it defines.
-
-    Raises:
-        FileFormatError: if the file cannot be run, or has no rules.
-    """
-    place = checked_path(path).resolve()
-    name = _PREFIX + re.sub(r"\W", "_", str(place))
-    spec = importlib.util.spec_from_file_location(name, place)
-    if spec is None or spec.loader is None or not place.is_file():
-        raise FileFormatError(
-            f"{str(path)!r} is no Python file", hint="give a file of rules, such as rules.py"
-        )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except GraphFlowError:
-        raise
-    except Exception as error:  # whatever the user's file raises
-        raise FileFormatError(
-            f"{str(path)!r} fails: {type(error).__name__}: {error}", hint="run it by itself first"
-        ) from error
-    listed: Any = getattr(module, "RULES", None)
-    found = listed if listed is not None else [v for v in vars(module).values() if isinstance(v, Rule)]
-    if not found:
-        raise FileFormatError(f"{str(path)!r} has no rules", hint="define some with @rule")
-    return list(checked_rules(list(found)))
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -22,7 +22,7 @@ from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, optimize
 from graphflow.optimizer.program import Program, extract, specialize
 from graphflow.optimizer.rule import Rule
 from graphflow.runtime.backend import Backend, CompileOptions
-from graphflow.session.cache import SPECIALIZED
+from graphflow.session.choices import SPECIALIZED
 from graphflow.session.feeds import (
     check_constraints,
     needed_placeholders,

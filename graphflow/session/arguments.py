@@ -71,3 +71,18 @@ def checked_seed(seed: Any) -> int:
     if not 0 <= value < 2**64:
         raise SessionError(f"{seed!r} cannot be a seed", hint="use an integer from 0 to 2**64 - 1")
     return value
+
+
+def checked_segment_nodes(count: Any) -> int | None:
+    """A number of nodes from 1 on, or None, if it is one of these."""
+    if count is None:
+        return None
+    try:
+        value = -1 if isinstance(count, bool) else operator.index(count)
+    except TypeError:
+        value = -1
+    if value < 1:
+        raise SessionError(
+            f"segment_nodes is {count!r:.80}", hint="pass a number of nodes, or None to compile all as one"
+        )
+    return value

@@ -17,9 +17,11 @@ from typing import Any
 from graphflow.ir import provenance
 from graphflow.ir.traversal import ancestors
 from graphflow.optimizer.journal import Journal
-from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import Program, extract, specialize
+from graphflow.optimizer.value_check import ValueCheck
 from graphflow.runtime.backend import Backend, CompileOptions, Executable
+from graphflow.session.choices import Choices
+from graphflow.session.debug import Debug, guarded
 from graphflow.session.feeds import check_constraints, check_coverage, require_static, solve_sizes
 from graphflow.session.signature import Signature
 from graphflow.session.step import Runner
@@ -27,8 +29,6 @@ from graphflow.session.value_feeds import NO_VALUE_FEEDS, ValueFeeds, Values, va
 
 Shapes = tuple[tuple[int, ...], ...]
 MANY_VARIANTS = 8
-SPECIALIZED = "canonicalize{safety=exact}"
-"""What is simplified once more when the sizes are known."""
 MOST_VARIANTS = 128
 """Executables kept for one program; the oldest goes when there are more."""
 
@@ -43,6 +43,7 @@ class Compile:
         sizes: the values of its symbolic sizes.
         nodes: how many nodes the program had.
         seconds: the time that specialising and compiling took.
+        note: what the backend says of it, such as the number of segments; "" if nothing.
     """
 
     fetches: str
@@ -50,9 +51,11 @@ class Compile:
     sizes: Mapping[str, int]
     nodes: int
     seconds: float
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"compiled {self.fetches} ({self.nodes} nodes) in {self.seconds:.3f} s: {self.cause}"
+        noted = f" ({self.note})" if self.note else ""
+        return f"compiled {self.fetches} ({self.nodes} nodes) in {self.seconds:.3f} s: {self.cause}{noted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +100,26 @@ class ProgramCache:
     """Both levels, for one session.
 
     Arguments:
-        backend, level, options: how programs are optimised and compiled.
+        backend, choices, options: how programs are optimised and compiled.
         bind: makes the runner of a new executable.
+        debug: what is looked at in each run; None for nothing.
 
     Attributes:
         compiles: a record of each compilation, in order.
     """
 
     def __init__(
-        self, backend: Backend, level: str, options: CompileOptions, bind: Callable[[Executable], Runner]
+        self,
+        backend: Backend,
+        choices: Choices,
+        options: CompileOptions,
+        bind: Callable[[Executable], Runner],
+        debug: Debug | None = None,
     ) -> None:
         self.backend = backend
-        self.level = level
+        self.choices = choices
         self.options = options
+        self.debug = debug
         self._bind = bind
         self.compiles: list[Compile] = []
         self._plans: dict[Signature, Plan] = {}
@@ -122,14 +132,11 @@ class ProgramCache:
         Raises:
             FeedError: if the feeds are not exactly what the fetches need.
         """
-        original, program = self.extract(signature), self._optimize(self.extract(signature), journal)
+        original = self.extract(signature)
+        program = self.choices.optimized(self.extract(signature), self.backend, journal)
         if journal is not None:
-            journal.label = self.level  # rather than the backend's pipeline in full
+            journal.label = self.choices.label  # rather than the backend's pipeline in full
         return original, program
-
-    def _optimize(self, program: Program, journal: Journal | None = None) -> Program:
-        pipeline = self.backend.pipeline(self.level)
-        return optimize(program, self.level, pipeline, journal, refusal=self.backend.refusal)
 
     def extract(self, signature: Signature) -> Program:
         """The signature's program, with the size constraints of its own nodes only."""
@@ -151,7 +158,8 @@ class ProgramCache:
                 program = self.extract(signature)
                 constraints = program.constraints
                 valued = value_feeds(signature.feeds, signature.roots, constraints)
-                self._plans[signature] = Plan(signature, self._optimize(program), constraints, valued)
+                optimized = self.choices.optimized(program, self.backend)
+                self._plans[signature] = Plan(signature, optimized, constraints, valued)
         with self._lock:
             self._building.pop(signature, None)
         return self._plans[signature]
@@ -198,9 +206,7 @@ class ProgramCache:
         """
         made = specialize(program, sizes)
         require_static(made)
-        if sizes and self.level != "O0":
-            made = optimize(made, self.level, SPECIALIZED)
-        return made
+        return self.choices.simplified(made) if sizes and not self.choices.changes_nothing else made
 
     def _compile(self, plan: Plan, shapes: Shapes, values: Values, sizes: dict[str, int]) -> Variant:
         started = time.perf_counter()
@@ -208,10 +214,45 @@ class ProgramCache:
             program = self.specialized(plan.program, sizes)
         cause = self._cause(plan, sizes, values)
         executable = self.backend.compile(program, self.options)
-        run = self._bind(executable)
+        run = self._runner(executable, plan.signature, sizes)
         seconds = time.perf_counter() - started
-        self.compiles.append(Compile(plan.signature.title, cause, sizes, len(program), seconds))
+        note = getattr(executable, "note", "")
+        self.compiles.append(Compile(plan.signature.title, cause, sizes, len(program), seconds, note))
         return Variant(executable, run, sizes, shapes, values)
+
+    def _runner(self, executable: Executable, signature: Signature, sizes: Mapping[str, int]) -> Runner:
+        """What runs an executable, in the debug mode that the session is in."""
+        run, debug = self._bind(executable), self.debug
+        if debug is None:
+            return run
+        if debug.check_values:
+            run = self._checked(run, debug, signature, sizes)
+        if debug.nan_guard:
+            run = guarded(run, debug, self.backend, lambda: specialize(self.extract(signature), sizes))
+        return run
+
+    def _checked(self, run: Runner, debug: Debug, signature: Signature, sizes: Mapping[str, int]) -> Runner:
+        """A runner that, at its first run, compiles anew without the rules that change values."""
+        chosen: Runner | None = None
+
+        def checked(feeds: Sequence[Any], finish: Any) -> Any:
+            nonlocal chosen
+            if chosen is None:
+                program = self.extract(signature)
+                check = ValueCheck(debug.outside(program, feeds, self.backend), sizes, self.choices.rules)
+                self.choices.optimized(program, self.backend, observer=check)
+                wrong = list(dict.fromkeys(finding.rule for finding in check.findings))
+                chosen = self._bind(self._without(wrong, signature, sizes)) if wrong else run
+            return chosen(feeds, finish)
+
+        return checked
+
+    def _without(self, rules: Sequence[str], signature: Signature, sizes: Mapping[str, int]) -> Executable:
+        """The executable that is made if these rules are left out."""
+        choices = self.choices.without(rules)
+        program = specialize(choices.optimized(self.extract(signature), self.backend), sizes)
+        require_static(program)
+        return self.backend.compile(choices.simplified(program) if sizes else program, self.options)
 
     def _cause(self, plan: Plan, sizes: Mapping[str, int], values: Values) -> str:
         if plan.last is not None:

@@ -67,7 +67,7 @@ class Binding:
 def make_step(binding: Binding, feeds: Sequence[Tensor]) -> Step:
     """The function `step(*arrays)`, whose arguments are `feeds` in the given order."""
     make = _update_step if binding.plan.signature.assigns else _reader_step
-    if binding.plan.valued.places:
+    if binding.plan.valued.places or binding.cache.debug is not None:
         make = _valued_step
     step = make(binding, binding.fetches.assembler())
     ordered = binding.plan.signature.feeds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from graphflow.ir.fed_sizes import element_symbols
 from graphflow.optimizer.explain import Report, explain
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.memory.report import MemoryReport, memory_report
+from graphflow.optimizer.metering import Meter
 from graphflow.session.cache import ProgramCache, Variant
 from graphflow.session.feeds import check_constraints
 from graphflow.session.signature import Signature
@@ -20,9 +22,11 @@ from graphflow.session.signature import Signature
 
 def explain_program(cache: ProgramCache, signature: Signature) -> Report:
     """The report of an optimizer run with a full journal; it is deterministic, so it is what happened."""
-    journal = Journal("remarks")
+    journal = Journal("remarks", meter=Meter())
     original, optimized = cache.build(signature, journal)
-    return explain(original, optimized, journal)
+    report = explain(original, optimized, journal)
+    describe = getattr(cache.backend, "compilation_note", None)
+    return report if describe is None else replace(report, note=describe(optimized, cache.options))
 
 
 def _sizes(sizes: Any) -> dict[str, int]:

@@ -14,11 +14,14 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.optimizer.explain import Report
 from graphflow.optimizer.memory.report import MemoryReport
-from graphflow.runtime.backend import Backend, CompileOptions, Executable
-from graphflow.session import checkpoint, reports
-from graphflow.session.arguments import checked_backend, checked_level, checked_seed, graph_or_current
+from graphflow.optimizer.pass_manager import Pass
+from graphflow.optimizer.rule import Rule
+from graphflow.runtime.backend import SEGMENT_NODES, Backend, CompileOptions, Executable
+from graphflow.session import arguments, checkpoint, reports
 from graphflow.session.cache import Compile, Plan, ProgramCache
 from graphflow.session.callable import Binding, make_step
+from graphflow.session.choices import checked_choices
+from graphflow.session.debug import Debug
 from graphflow.session.feeds import needed_placeholders, to_array
 from graphflow.session.fetches import Fetches, fetch_key, parse_fetches
 from graphflow.session.growth import GrowthWatch
@@ -77,6 +80,15 @@ class Session:
         donate: let a run take over the memory of the variables that it updates. A run that fails
             half-way then loses them; with False it never does, at the price of a second copy.
         cache_dir: a folder that keeps compiled programs between processes, or None.
+        segment_nodes: a program of more nodes is compiled in segments, so that it compiles in good time;
+            None never does that. See docs/big-graphs.md.
+        pipeline: optimizer passes in string form, instead of the level's.
+        rules, passes: of your own; rules are tried after those of the package, passes are named by
+            `pipeline` or `include`.
+        include, exclude: names of rules, tags of rules, and passes.
+        check_values: compare what each rule replaces on the values of the first run, and go on without
+            a rule that is wrong, with a warning; see `session.debug`.
+        nan_guard: raise NonFiniteError where a result has NaN or infinity, naming the node that makes it.
 
     Attributes:
         variables: their values, as a mapping; see `Variables`.
@@ -101,14 +113,26 @@ class Session:
         level: str = "O2",
         donate: bool = True,
         cache_dir: str | Path | None = None,
+        *,
+        segment_nodes: int | None = SEGMENT_NODES,
+        pipeline: str = "",
+        rules: Sequence[Rule] = (),
+        passes: Sequence[type[Pass]] = (),
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        check_values: bool = False,
+        nan_guard: bool = False,
     ) -> None:
-        self.graph = graph_or_current(graph)
-        self.backend = checked_backend(backend)
-        self.level = checked_level(level)
-        self.donate = bool(donate)
-        options = CompileOptions(self.donate, None if cache_dir is None else str(cache_dir))
-        self.variables = Variables(self.graph, self.backend, checked_seed(seed))
-        self._cache = ProgramCache(self.backend, self.level, options, self._bind)
+        self.graph = arguments.graph_or_current(graph)
+        self.backend = arguments.checked_backend(backend)
+        self.level = arguments.checked_level(level)
+        self.donate = bool(donate) and not nan_guard  # who guards has to be able to take a run back
+        folder = None if cache_dir is None else str(cache_dir)
+        options = CompileOptions(self.donate, folder, arguments.checked_segment_nodes(segment_nodes))
+        self.variables = Variables(self.graph, self.backend, arguments.checked_seed(seed))
+        choices = checked_choices(self.level, pipeline, rules, passes, include, exclude)
+        debug = Debug(check_values, nan_guard, self.variables) if check_values or nan_guard else None
+        self._cache = ProgramCache(self.backend, choices, options, self._bind, debug)
         self._calls: dict[Any, _Call] = {}
         self._names = NameIndex(self.graph)
         self._growth = GrowthWatch(self.graph)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from graphflow.optimizer.report_json import read_report
 from tests.cli.conftest import Answer
 
 Call = Callable[..., Answer]
@@ -42,3 +43,33 @@ def test_an_unknown_tensor_gets_a_suggestion(call: Call, model: Path) -> None:
 
 def test_a_story_is_not_told_in_json(call: Call, model: Path) -> None:
     assert call("explain", model, "--tensor", "head/y", "--json").status == 2
+
+
+def test_json_to_a_file_can_be_read_again(call: Call, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "edits.json"
+    status, out, _ = call("explain", model, "--json", path)
+    assert status == 0 and str(path) in out
+    assert read_report(path.read_text()).to_json() == path.read_text()
+    assert read_report(path.read_text()).passes[0]["cost"] is not None
+
+
+def test_passes_are_measured(call: Call, model: Path) -> None:
+    out = call("explain", model).out
+    assert "planned peak" in out and "ms" in out and "as before" in out
+
+
+def test_rules_are_left_out_and_pipelines_given(call: Call, model: Path) -> None:
+    assert "neutral_element" not in call("explain", model, "--exclude", "neutral_element").out
+    out = call("explain", model, "-p", "canonicalize{safety=exact}").out
+    assert "after canonicalize{safety=exact}" in out and "neutral_element" in out
+    status, _, err = call("explain", model, "-p", "canonicalise")
+    assert status == 1 and "did you mean 'canonicalize'" in err
+
+
+def test_declines_differences_and_reasons(call: Call, model: Path) -> None:
+    assert call("explain", model, "--missed", "canonicalize").out == "canonicalize declined nowhere\n"
+    status, _, err = call("explain", model, "--missed", "canonicalise")
+    assert status == 1 and "did you mean 'canonicalize'" in err
+    assert "multiply" in call("explain", model, "--diff", "canonicalize").out
+    reason = call("explain", model, "--why-not", "log_of_softmax", "head/exp").out
+    assert "is for log, but head/exp is exp" in reason

@@ -54,3 +54,77 @@ def test_sizes_are_read() -> None:
     assert read_sizes(["a=0", "b=12", "a=0"]) == {"a": 0, "b": 12}
     with pytest.raises(AttributeValueError, match="not NAME=N"):
         read_sizes(["2a=1"])
+
+
+TABLE = "id,lower,upper,size\na,0,2,10\nb,1,3,5\nc,2,4,10\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    place = tmp_path / "buffers.csv"
+    place.write_text(TABLE)
+    return place
+
+
+def test_a_table_is_planned_written_and_drawn(call: Call, table: Path) -> None:
+    output, drawn = table.with_name("placed.csv"), table.with_name("placed.svg")
+    status, out, err = call(
+        "plan", table, "--capacity", "1kB", "--output", output, "--picture", drawn, "--seconds", 1
+    )
+    assert (status, err) == (0, "")
+    heading, row, note, checked, *wrote = out.splitlines()
+    assert heading.split() == [
+        "space",
+        "buffers",
+        "naive",
+        "sum",
+        "lower",
+        "bound",
+        "arena",
+        "gap",
+        "seconds",
+    ]
+    assert row.split()[:7] == ["main", "3", "25", "15", "15", "0.00", "%"]
+    assert "most is live at instant 1; the capacity of 1,000 bytes is kept; no smaller arena exists" in note
+    assert checked.startswith("checked: 3 buffers")
+    assert wrote == [f"wrote {output}", f"wrote {drawn}"]
+    assert output.read_text() == "id,lower,upper,size,offset\na,0,2,10,0\nb,1,3,5,10\nc,2,4,10,0\n"
+    assert drawn.read_text().startswith("<?xml")
+
+
+def test_a_table_as_json(call: Call, table: Path) -> None:
+    status, out, err = call("plan", table, "--json", "--output", table.with_name("placed.csv"))
+    assert status == 0 and "wrote" in err
+    (space,) = json.loads(out)["spaces"]
+    assert (space["naive_bytes"], space["arena_bytes"], space["is_smallest"]) == (25, 15, True)
+
+
+def test_a_capacity_that_is_too_small(call: Call, table: Path) -> None:
+    status, out, err = call("plan", table, "--capacity", 12)
+    assert (status, out) == (1, "")
+    assert "needs 15 bytes, but its capacity is 12, 3 bytes less; most is live at instant 1" in err
+    assert "a 10 B, b 5 B" in err
+
+
+def test_a_bad_line_is_named(call: Call, table: Path) -> None:
+    table.write_text(TABLE + "d,4,9,-1\n")
+    status, out, err = call("plan", table)
+    assert (status, out) == (1, "") and "line 5: buffer 'd' has size -1" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--capacity", "much"], "'much' is no number of bytes"),
+        (["--seconds", "-1"], "'-1' is no number of seconds"),
+        (["--seconds", "nan"], "'nan' is no number of seconds"),
+        (["--size", "batch=2"], "--size is for models"),
+    ],
+)
+def test_options_that_make_no_sense(call: Call, table: Path, options: list[str], said: str) -> None:
+    status, out, err = call("plan", table, *options)
+    assert status in (1, 2) and out == "" and said in err
+
+
+def test_a_model_takes_no_capacity(call: Call, model: Path) -> None:
+    assert "--capacity is for .csv files" in call("plan", model, "--capacity", "1MB").err

@@ -122,13 +122,15 @@ def test_declines_can_be_asked_for() -> None:
 
 def test_the_report_is_json() -> None:
     data = json.loads(json.dumps(report().to_dict()))
-    assert data["before"] == {"nodes": 9, "flops": 224, "weight_bytes": 8, "peak_bytes": None, "inside": 0}
+    assert data["before"] == {
+        "nodes": 9, "flops": 224, "weight_bytes": 8, "peak_bytes": None, "inside": 0, "bytes": 1472
+    }  # fmt: skip
     assert [line["rule"] for line in data["rules"] if line["fired"]] == [
         "merge_twins", "neutral_element", "log_of_softmax",
     ]  # fmt: skip
     assert data["entries"][0]["removed"] == ["constant_1"] and data["declined"][0]["node"] == "subtract"
     assert [record["name"] for record in data["passes"]] == [
-        "eliminate", "control-flow", "bodies", "fold-constants", "canonicalize"
+        "eliminate", "control-flow", "bodies", "fold-constants", "canonicalize", "name-composites",
     ]  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def test_a_bare_flag_is_true_and_spaces_are_welcome() -> None:
     [
         ("requier", "no pass 'requier'", "did you mean 'require'?"),
         ("require{max-byte=3}", "no option 'max-byte'", "did you mean 'max-bytes'?"),
-        ("ensure{x=1}", "no option 'x'", "it has none"),
+        ("ensure{x=1}", "no option 'x'", "there are exclude"),
         ("require{max-bytes=few}", "cannot be 'few'", "a value such as 7"),
         ("require{quick=perhaps}", "cannot be 'perhaps'", "true or false"),
         ("require{quick", "does not close", ""),

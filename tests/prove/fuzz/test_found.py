@@ -1,0 +1,64 @@
+"""What fuzzing has found, each as the smallest graph that showed it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import graphflow as gf
+from graphflow.optimizer.driver import RewriteWarning
+from graphflow.optimizer.pipelines import PIPELINES
+
+FLOATS = np.float32([0.5, -1.25, 2.0, 0.25])
+
+
+def assert_levels_agree(outputs: list[gf.Tensor], inputs: dict[str, np.ndarray]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RewriteWarning)
+        found = gf.prove.check(outputs, inputs, list(PIPELINES)[1:], ["numpy"])
+    assert found.passed, str(found)
+
+
+def test_the_absolute_value_of_a_negated_unsigned_number() -> None:
+    """-1 is 255 in eight bits, and so is its absolute value; sign_is_lost made 1 of it."""
+    x = gf.placeholder("x", (3,), dtype=gf.uint8)
+    values = np.uint8([0, 1, 200])
+    y = gf.abs(gf.negative(x))
+    assert_levels_agree([y, gf.square(gf.negative(x))], {"x": values})
+    assert gf.Session(backend="numpy").run(y, {x: values}).tolist() == [0, 255, 56]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_rolling_along_no_axis(backend: str) -> None:
+    """NumPy's roll unpacks nothing into two."""
+    x = gf.placeholder("x", (2, 2))
+    y = gf.roll(x, (), axis=())
+    values = np.float32([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(gf.Session(backend=backend).run(y, {x: values}), values)
+
+
+def test_biases_behind_a_product_of_vectors() -> None:
+    """The product is a scalar, which has no axis that a bias could lie along."""
+    x = gf.placeholder("x", (4,))
+    y = gf.add(gf.add(gf.matmul(x, gf.constant(FLOATS)), -1.0), 1.0)
+    assert_levels_agree([y], {"x": FLOATS})
+
+
+def test_a_softmax_gradient_with_a_scalar_cotangent() -> None:
+    """The cotangent has no axis to be summed along."""
+    x, g = gf.placeholder("x", (4,)), gf.placeholder("g", ())
+    e, total = gf.exp(x), gf.sum(gf.exp(x), axis=0, keepdims=True)
+    inner = gf.sum(gf.negative(gf.divide(g, total)), axis=0, keepdims=True)
+    y = gf.multiply(gf.add(gf.divide(g, total), inner), e)
+    assert_levels_agree([y], {"x": FLOATS, "g": np.float32(0.5)})
+
+
+def test_an_edit_of_class_finite_behind_an_exact_one_keeps_its_class() -> None:
+    """0 * relu(x) is 0 at O3, for finite x; in what an unrolled loop became, that was forgotten."""
+    x = gf.placeholder("x", (3,))
+    first = gf.fori_loop(0, 1, lambda i, c: gf.nn.relu(c) * 0.0, x)
+    second = gf.fori_loop(0, 1, lambda i, c: gf.tanh(c) + 1.0, first)
+    values = np.float32([np.nan, np.inf, 1.0])
+    assert_levels_agree([second], {"x": values})
