@@ -21,7 +21,7 @@ from graphflow.cli.main import COMMANDS, parser
 from tests.cli.conftest import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["demo", "show", "run", "explain", "plan", "check", "bisect", "diff"]
+NAMES = ["demo", "show", "run", "explain", "plan", "check", "bisect", "diff", "fuzz"]
 
 Call = Callable[..., Answer]
 
