@@ -1,97 +1,59 @@
 """`allocate`: offsets for buffers with known lifetimes, so that no two live ones overlap.
 
-Up to 4096 buffers are placed greedily by size, several orders being tried, and then a short search,
-until one meets the lower bound; above that one sweep over time places them in n log n.
+Up to 4096 buffers are placed greedily by size, several orders being tried, and any number by sweeps
+over time in n log n, with the highest places done anew. Where that is above the lower bound, a search
+that would be complete takes over.
 """
 
 from __future__ import annotations
 
-import operator
 import time
-from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphflow.errors import MemoryPlanError
 from graphflow.optimizer.memory import greedy
+from graphflow.optimizer.memory.buffers import (
+    Allocation,
+    Arena,
+    Banks,
+    Buffer,
+    by_space,
+    lifetimes_of,
+)
+from graphflow.optimizer.memory.improve import improve
 from graphflow.optimizer.memory.lifetimes import Lifetimes, live_bytes, lower_bound
 from graphflow.optimizer.memory.sweep import place_by_sweep
 from graphflow.optimizer.memory.units import show_bytes
+from graphflow.optimizer.memory.windows import lower_by_windows
 
 GREEDY_LIMIT = 4096
-_TRIES = 10_000  # placements of one buffer that a search without a time limit may cost
-_TRIES_TO_FIT = 200_000  # the same where the capacity is at stake
-_LARGEST = 2**60
-
-
-@dataclass(frozen=True, slots=True)
-class Buffer:
-    """A piece of memory that is needed for a while.
-
-    Attributes:
-        id: what it is for; unique among the buffers of one call.
-        first, last: it is live in [first, last).
-        size: bytes.
-        alignment: its offset is a multiple of this.
-        space: the memory it lies in; offsets of different spaces have nothing to do with each other.
-        address: the offset it must have, or None.
-    """
-
-    id: Hashable
-    first: int
-    last: int
-    size: int
-    alignment: int = 1
-    space: str = "main"
-    address: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Arena:
-    """One space of an allocation: its size, the bound under it, and the instant that sets the bound."""
-
-    arena_bytes: int
-    lower_bound_bytes: int
-    peak_instant: int
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """Where buffers lie.
-
-    Attributes:
-        offsets: for each buffer id, its offset in its space.
-        arena_bytes: the bytes that are needed, over all spaces.
-        lower_bound_bytes: the bytes that any allocation needs, over all spaces.
-        arenas: the same for each space.
-    """
-
-    offsets: dict[Any, int]
-    arena_bytes: int
-    lower_bound_bytes: int
-    arenas: dict[str, Arena]
-
-    @property
-    def gap(self) -> float:
-        """How far the arena is above the bound, as a fraction of the bound."""
-        return self.arena_bytes / self.lower_bound_bytes - 1 if self.lower_bound_bytes else 0.0
+_WINDOWS = 40  # that are placed anew after a sweep
+_STATES = 2_000  # of a small search, that are looked at where no time is given
+_GOOD = 1.06  # of the bound, at which many buffers are not placed once more
+_STATES_TO_FIT = 40_000  # the same where the capacity is at stake
 
 
 def allocate(
     buffers: Iterable[Buffer],
     capacity: int | Mapping[str, int] | None = None,
     seconds: float | None = None,
+    *,
+    banks: Banks | Mapping[str, Banks] | None = None,
 ) -> Allocation:
     """Offsets at which no two buffers of a space that are live together overlap.
 
     Arguments:
         buffers: what to place.
-        capacity: bytes that each space has; a mapping gives them by space; None for no limit.
-        seconds: how long to search for a smaller arena where the quick placements are above the
-            lower bound. The answer is then the best one found, which depends on the machine.
+        capacity: bytes that each space has; a mapping gives them by space; None for no limit. An
+            arena within the capacity is good enough; without one the smallest is looked for.
+        seconds: how long to search where the quick placements are above the lower bound or the
+            capacity. The answer is then the best one found, which depends on the machine if the
+            time is spent; without a time it is always the same.
+        banks: the banks of each space that has some; a mapping gives them by space.
 
     Raises:
         MemoryPlanError: for buffers that contradict themselves or one another, and where the
@@ -102,12 +64,13 @@ def allocate(
     ({'a': 0, 'c': 0, 'b': 10}, 15, 15)
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    spaces = _by_space(buffers)
+    spaces = by_space(buffers)
     offsets: dict[Any, int] = {}
     arenas: dict[str, Arena] = {}
     for space, members in spaces.items():
         limit = capacity.get(space) if isinstance(capacity, Mapping) else capacity
-        placed, arenas[space] = _allocate_space(space, members, limit, deadline)
+        lifetimes = lifetimes_of(members, banks.get(space) if isinstance(banks, Mapping) else banks)
+        placed, arenas[space] = _allocate_space(space, members, lifetimes, limit, deadline)
         order = np.lexsort((np.arange(len(members)), placed))
         offsets.update((members[index].id, int(placed[index])) for index in order)
     return Allocation(
@@ -119,153 +82,76 @@ def allocate(
 
 
 def _allocate_space(
-    space: str, members: list[Buffer], capacity: int | None, deadline: float | None
+    space: str, members: list[Buffer], lifetimes: Lifetimes, capacity: int | None, deadline: float | None
 ) -> tuple[np.ndarray, Arena]:
-    lifetimes = _arrays(members)
-    _check_fixed(members, lifetimes)
     bound, instant = lower_bound(lifetimes)
+    arena = Arena(bound, bound, instant, bound)
     if capacity is not None and bound > capacity:
-        raise _over_capacity(space, members, lifetimes, capacity, instant, bound, None)
-    offsets = _place(lifetimes, bound, capacity, deadline)
-    arena = lifetimes.arena(offsets)
-    if capacity is not None and arena > capacity:
-        raise _over_capacity(space, members, lifetimes, capacity, instant, bound, arena)
-    return offsets, Arena(arena, bound, instant)
+        raise _over_capacity(space, members, lifetimes, capacity, arena)
+    offsets, proved = _place(lifetimes, bound, capacity, deadline)
+    arena = Arena(lifetimes.arena(offsets), bound, instant, proved)
+    if capacity is not None and arena.arena_bytes > capacity:
+        raise _over_capacity(space, members, lifetimes, capacity, arena)
+    return offsets, arena
 
 
-def _place(lifetimes: Lifetimes, bound: int, capacity: int | None, deadline: float | None) -> np.ndarray:
-    """The best of several placements; none is tried after one that meets the bound."""
-    if len(lifetimes) > GREEDY_LIMIT:
-        best = place_by_sweep(lifetimes)
-        best_order = np.lexsort((np.arange(len(best)), best))
-    else:
-        best, best_order = _best_of_orders(lifetimes, bound)
+def _place(
+    lifetimes: Lifetimes, bound: int, capacity: int | None, deadline: float | None
+) -> tuple[np.ndarray, int]:
+    """The best of several placements, and the bytes that every one needs."""
+    best = _quickly(lifetimes, bound)
     height = lifetimes.arena(best)
-    if height == bound:
-        return best
-    if deadline is not None:
-        tries = _LARGEST
-    elif len(lifetimes) > GREEDY_LIMIT:
-        return best
-    else:
-        over = capacity is not None and height > capacity
-        tries = (_TRIES_TO_FIT if over else _TRIES) // len(lifetimes)
-    found = greedy.search(lifetimes, best_order, bound, tries, deadline)
-    return found if lifetimes.arena(found) < height else best
+    is_over = capacity is not None and height > capacity
+    if height == bound or (capacity is not None and not is_over):
+        return best, bound
+    if deadline is None and len(lifetimes) > GREEDY_LIMIT and not is_over:
+        return best, bound
+    states = _STATES_TO_FIT if is_over else _STATES
+    found = improve(lifetimes, best, bound, capacity, states, deadline)
+    return found.offsets, found.lower_bound
 
 
-def _best_of_orders(lifetimes: Lifetimes, bound: int) -> tuple[np.ndarray, np.ndarray]:
-    tried = []
-    for order in greedy.orders(lifetimes):
-        offsets = greedy.place_in_order(lifetimes, order)
-        tried.append((offsets, order))
-        if lifetimes.arena(offsets) == bound:
+def _quickly(lifetimes: Lifetimes, bound: int) -> np.ndarray:
+    """The best of the quick placements; none is tried after one that meets the bound."""
+    placements: list[Callable[[], np.ndarray]] = []
+    if len(lifetimes) <= GREEDY_LIMIT or lifetimes.bank:
+        orders = greedy.orders(lifetimes)
+        placements += [partial(greedy.place_in_order, lifetimes, order) for order in orders]
+    if not lifetimes.bank:
+        placements += [partial(_sweep, lifetimes, bound, backward) for backward in (False, True)]
+    good = bound if len(lifetimes) <= GREEDY_LIMIT else int(bound * _GOOD)
+    tried: list[np.ndarray] = []
+    for place in placements:
+        tried.append(place())
+        if lifetimes.arena(tried[-1]) <= good:
             break
-    return min(tried, key=lambda pair: lifetimes.arena(pair[0]))
+    return min(tried, key=lifetimes.arena)
 
 
-# Checking what came in
-
-
-def _by_space(buffers: Iterable[Buffer]) -> dict[str, list[Buffer]]:
-    spaces: dict[str, list[Buffer]] = {}
-    seen: set[Hashable] = set()
-    total = 0
-    for buffer in buffers:
-        _check(buffer)
-        if buffer.id in seen:
-            raise MemoryPlanError(f"two buffers have the id {buffer.id!r}", hint="give each its own id")
-        seen.add(buffer.id)
-        total = max(total + buffer.size + buffer.alignment, buffer.address or 0)
-        if total > _LARGEST:
-            raise MemoryPlanError(f"buffer {buffer.id!r} takes the sum of the sizes above 2**60 bytes")
-        spaces.setdefault(buffer.space, []).append(buffer)
-    return spaces
-
-
-def _check(buffer: Buffer) -> None:
-    try:
-        numbers = (buffer.first, buffer.last, buffer.size, buffer.alignment, buffer.address or 0)
-        first, last, size, alignment, address = map(operator.index, numbers)
-    except TypeError:
-        raise MemoryPlanError(
-            f"{buffer} has a field that is not a whole number", hint="count bytes and instants with ints"
-        ) from None
-    if first > last:
-        raise MemoryPlanError(
-            f"buffer {buffer.id!r} dies at {last}, before its birth at {first}",
-            hint="a buffer is live in [first, last), so first <= last",
-        )
-    if size < 0 or alignment < 1 or address < 0:
-        raise MemoryPlanError(
-            f"buffer {buffer.id!r} has size {size}, alignment {alignment}, address {buffer.address}",
-            hint="sizes and addresses are at least 0, alignments at least 1",
-        )
-    if address % alignment:
-        raise MemoryPlanError(
-            f"buffer {buffer.id!r} is fixed at {address}, which is no multiple of its alignment {alignment}",
-            hint="round its address up to one, or lower the alignment",
-        )
-    if max(abs(first), abs(last), alignment) > _LARGEST:
-        raise MemoryPlanError(f"buffer {buffer.id!r} has an instant or alignment above 2**60")
-
-
-def _arrays(members: list[Buffer]) -> Lifetimes:
-    rows = [
-        (one.first, one.last, one.size, one.alignment, -1 if one.address is None else one.address)
-        for one in members
-    ]
-    first, last, size, alignment, address = np.array(rows, np.int64).reshape(-1, 5).T.copy()
-    used = (size > 0) & (first < last)
-    return Lifetimes(first, np.where(used, last, first), np.where(used, size, 0), alignment, address)
-
-
-def _check_fixed(members: list[Buffer], lifetimes: Lifetimes) -> None:
-    """Raise if two fixed buffers that live together overlap: sweep by time, compare neighbours by address."""
-    fixed = np.flatnonzero((lifetimes.address >= 0) & (lifetimes.first < lifetimes.last))
-    events = [(int(lifetimes.last[index]), 0, int(index)) for index in fixed]
-    events += [(int(lifetimes.first[index]), 1, int(index)) for index in fixed]
-    live: list[tuple[int, int]] = []
-    for _, is_birth, index in sorted(events):
-        entry = (int(lifetimes.address[index]), index)
-        at = bisect_left(live, entry)
-        if not is_birth:
-            del live[at]
-            continue
-        for neighbour in (live[at - 1 : at] if at else []) + live[at : at + 1]:
-            low, high = sorted((entry, neighbour))
-            if low[0] + lifetimes.size[low[1]] > high[0]:
-                raise MemoryPlanError(
-                    f"the fixed buffers {_fixed_text(members[low[1]])} and {_fixed_text(members[high[1]])} "
-                    "overlap while both are live",
-                    hint="move one of them, or leave its address open",
-                )
-        insort(live, entry)
-
-
-def _fixed_text(buffer: Buffer) -> str:
-    assert buffer.address is not None
-    return f"{buffer.id!r} at [{buffer.address}, {buffer.address + buffer.size})"
+def _sweep(lifetimes: Lifetimes, bound: int, backward: bool) -> np.ndarray:
+    windows = _WINDOWS if len(lifetimes) > GREEDY_LIMIT else _WINDOWS // 10
+    return lower_by_windows(lifetimes, place_by_sweep(lifetimes, backward), bound, windows)
 
 
 def _over_capacity(
-    space: str,
-    members: list[Buffer],
-    lifetimes: Lifetimes,
-    capacity: int,
-    instant: int,
-    bound: int,
-    arena: int | None,
+    space: str, members: list[Buffer], lifetimes: Lifetimes, capacity: int, arena: Arena
 ) -> MemoryPlanError:
+    instant, needed = arena.peak_instant, arena.arena_bytes
     largest = sorted(lifetimes.live_at(instant).tolist(), key=lambda index: (-members[index].size, index))
     shown = ", ".join(f"{members[index].id} {show_bytes(members[index].size)}" for index in largest[:6])
     more = f" and {len(largest) - 6} more" if len(largest) > 6 else ""
     _, live = live_bytes(lifetimes.first, lifetimes.last, lifetimes.size)
-    needed = f"{bound} bytes" if arena is None else f"{arena} bytes (no placement needs less than {bound})"
+    if arena.arena_bytes == arena.lower_bound_bytes:
+        known, hint = "", "raise the capacity, reorder or recompute so that less is live at that instant"
+    elif arena.proved_bytes > capacity:
+        known = f" (a complete search shows that no placement needs less than {arena.proved_bytes})"
+        hint = "raise the capacity, reorder or recompute; more time will not help"
+    else:
+        known = f" (no placement needs less than {arena.proved_bytes})"
+        hint = "raise the capacity, or give the search more seconds"
     return MemoryPlanError(
-        f"space {space!r} needs {needed}, but its capacity is {capacity}; most is live at instant {instant}, "
+        f"space {space!r} needs {needed} bytes{known}, but its capacity is {capacity}, "
+        f"{needed - capacity} bytes less; most is live at instant {instant}, "
         f"{int(live.max(initial=0))} bytes in {len(largest)} buffers: {shown}{more}",
-        hint="raise the capacity, reorder or recompute so that less is live at that instant"
-        if arena is None
-        else "raise the capacity, or give the search more seconds",
+        hint=hint,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,8 @@ class Lifetimes:
     """Buffers of one space, one array an attribute.
 
     `address` is -1 where it is free to choose. What is empty, or never live, has size 0 and first = last.
+    Where `bank` is not 0, the space is divided into banks of that many bytes: with `is_banked` a buffer
+    crosses no border between them if it can, and those named in `apart` share no bank with their partners.
     """
 
     first: np.ndarray
@@ -21,6 +25,9 @@ class Lifetimes:
     size: np.ndarray
     alignment: np.ndarray
     address: np.ndarray
+    bank: int = 0
+    is_banked: bool = False
+    apart: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.size)
@@ -28,6 +35,43 @@ class Lifetimes:
     def arena(self, offsets: np.ndarray) -> int:
         """The bytes from 0 to the end of the highest buffer that holds something."""
         return int(np.where(self.size > 0, offsets + self.size, 0).max(initial=0))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every offset will do for every buffer."""
+        return not self.is_banked and not self.apart and bool((self.alignment == 1).all())
+
+    def rounded(self, offsets: np.ndarray, index: int | slice = slice(None)) -> np.ndarray:
+        """For each buffer, or for one of them, the first offset from the given on at which it may begin."""
+        offsets = offsets + -offsets % self.alignment[index]
+        if self.is_banked:
+            into = offsets % self.bank
+            offsets = np.where(
+                (into > 0) & (into + self.size[index] > self.bank), offsets - into + self.bank, offsets
+            )
+        return offsets
+
+    def bank_end(self, offsets: Any) -> Any:
+        """The first borders between banks from the given offsets on."""
+        return offsets + -offsets % self.bank
+
+    def part(self, members: np.ndarray) -> Lifetimes:
+        """The buffers with the given indices."""
+        place = {int(index): position for position, index in enumerate(members)}
+        apart = {
+            place[index]: np.array([place[int(other)] for other in others])
+            for index, others in self.apart.items()
+            if index in place
+        }
+        return replace(
+            self,
+            first=self.first[members],
+            last=self.last[members],
+            size=self.size[members],
+            alignment=self.alignment[members],
+            address=self.address[members],
+            apart=apart,
+        )
 
     def live_at(self, instant: int) -> np.ndarray:
         """The indices of the buffers that are live at an instant."""

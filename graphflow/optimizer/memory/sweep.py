@@ -7,6 +7,8 @@ but with sizes known, larger ones first at each instant, and free neighbours alw
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -16,13 +18,17 @@ _LOOKED_AT = 16  # free blocks inspected for one that is aligned by luck, before
 
 
 class FreeList:
-    """The free ranges of an arena that grows at its top; no two of them touch."""
+    """The free ranges of an arena that grows at its top; no two of them touch.
+
+    They are kept sorted by size, in classes of similar sizes so that each list stays short.
+    """
 
     def __init__(self) -> None:
         self.top = 0
-        self._by_size: list[tuple[int, int]] = []
-        self._end_of: dict[int, int] = {}
+        self._classes: dict[int, list[tuple[int, int]]] = {}
+        self._filled = 0  # bit k is set where class k has something
         self._start_of: dict[int, int] = {}
+        self._end_of: dict[int, int] = {}
 
     def take(self, size: int, alignment: int) -> int:
         """The aligned start of `size` bytes: in the smallest free range that holds them, else at the top."""
@@ -52,31 +58,52 @@ class FreeList:
         self._insert(start, end)
 
     def _find(self, size: int, alignment: int) -> int | None:
-        blocks = self._by_size
-        at = bisect_left(blocks, (size, -1))
-        for room, start in blocks[at : at + _LOOKED_AT]:
+        for room, start in islice(self._from(size), _LOOKED_AT if alignment > 1 else 1):
             if room >= size + (-start % alignment):
                 return start
-        at = bisect_left(blocks, (size + alignment - 1, -1))
-        return blocks[at][1] if at < len(blocks) else None
+        return next((start for _, start in self._from(size + alignment - 1)), None)
+
+    def _from(self, size: int) -> Iterator[tuple[int, int]]:
+        """The free ranges of at least a size, and their starts, in rising order."""
+        kind = _size_class(size)
+        if self._filled >> kind & 1:
+            blocks = self._classes[kind]
+            yield from islice(blocks, bisect_left(blocks, (size, -1)), None)
+        filled = self._filled >> (kind + 1)
+        while filled:
+            step = (filled & -filled).bit_length()
+            kind, filled = kind + step, filled >> step
+            yield from self._classes[kind]
 
     def _insert(self, start: int, end: int) -> None:
         self._end_of[start] = end
         self._start_of[end] = start
-        insort(self._by_size, (end - start, start))
+        kind = _size_class(end - start)
+        insort(self._classes.setdefault(kind, []), (end - start, start))
+        self._filled |= 1 << kind
 
     def _remove(self, start: int) -> int:
         end = self._end_of.pop(start)
         del self._start_of[end]
-        del self._by_size[bisect_left(self._by_size, (end - start, start))]
+        kind = _size_class(end - start)
+        blocks = self._classes[kind]
+        del blocks[bisect_left(blocks, (end - start, start))]
+        if not blocks:
+            self._filled &= ~(1 << kind)
         return end
 
 
-def place_by_sweep(buffers: Lifetimes) -> np.ndarray:
-    """Offsets of the buffers: the better one of a sweep forward and a sweep backward in time."""
-    forward = _sweep(buffers, buffers.first, buffers.last)
-    backward = _sweep(buffers, -buffers.last, -buffers.first)
-    return backward if buffers.arena(backward) < buffers.arena(forward) else forward
+def _size_class(size: int) -> int:
+    """A number that rises with the size, eight of them to a power of two."""
+    bits = size.bit_length()
+    return size if bits < 4 else 8 * (bits - 3) + (size >> (bits - 4) & 7)
+
+
+def place_by_sweep(buffers: Lifetimes, backward: bool = False) -> np.ndarray:
+    """Offsets of the buffers by a sweep through time, in one direction or the other."""
+    if backward:
+        return _sweep(buffers, -buffers.last, -buffers.first)
+    return _sweep(buffers, buffers.first, buffers.last)
 
 
 def _sweep(buffers: Lifetimes, born: np.ndarray, dies: np.ndarray) -> np.ndarray:

@@ -1,6 +1,23 @@
-"""Bytes in words: decimal units with one digit after the point."""
+"""Bytes in words: decimal units with one digit after the point; and bytes as people write them."""
 
 from __future__ import annotations
+
+import re
+
+from graphflow.errors import AttributeValueError
+
+_FACTORS = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+_WRITTEN = re.compile(r"(\d{1,20})(?:\.(\d{1,6}))?\s*(|[kmgt]i?)b?", re.IGNORECASE | re.ASCII)
 
 
 def show_bytes(count: int) -> str:
@@ -16,3 +33,21 @@ def show_bytes(count: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def read_bytes(text: str) -> int:
+    """A number of bytes from text such as `1048576`, `64MB` (decimal) or `1.5 MiB` (binary).
+
+    Raises:
+        AttributeValueError: for anything else.
+
+    >>> read_bytes("1048576"), read_bytes("64MB"), read_bytes("1.5 MiB")
+    (1048576, 64000000, 1572864)
+    """
+    found = _WRITTEN.fullmatch(text.strip())
+    if found is None:
+        raise AttributeValueError(
+            f"{text!r:.60} is no number of bytes", hint="write for example 1048576, 64MB or 64MiB"
+        )
+    whole, digits, unit = found[1], found[2] or "", found[3].lower()
+    return int(whole + digits) * _FACTORS[unit] // 10 ** len(digits)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphflow.errors import MemoryPlanError
-from graphflow.optimizer.memory.allocate import Allocation, Buffer, allocate
+from graphflow.optimizer.memory.allocate import allocate
+from graphflow.optimizer.memory.buffers import Allocation, Banks, Buffer, lifetimes_of
+from graphflow.optimizer.memory.certificate import certify
 from graphflow.optimizer.memory.lifetimes import Lifetimes, lower_bound
 from graphflow.optimizer.memory.sweep import place_by_sweep
 
@@ -20,8 +24,9 @@ from graphflow.optimizer.memory.sweep import place_by_sweep
 module = importlib.import_module("graphflow.optimizer.memory.allocate")
 
 
-def check(buffers: list[Buffer], allocation: Allocation) -> None:
+def check(buffers: list[Buffer], allocation: Allocation, banks: Banks | None = None) -> None:
     """Assert everything that makes an allocation valid, by comparing all pairs."""
+    certify(buffers, allocation, banks=banks)
     assert set(allocation.offsets) == {buffer.id for buffer in buffers}
     ends: dict[str, int] = {}
     for buffer in buffers:
@@ -35,8 +40,20 @@ def check(buffers: list[Buffer], allocation: Allocation) -> None:
         if one.space == other.space and together and one.size and other.size:
             low, high = sorted((one, other), key=lambda buffer: allocation.offsets[buffer.id])
             assert allocation.offsets[low.id] + low.size <= allocation.offsets[high.id], (low, high)
+        if banks is not None and together and one.size and other.size:
+            apart = {(one.id, other.id), (other.id, one.id)} & set(banks.apart)
+            assert not (apart and banks_of(one, allocation, banks) & banks_of(other, allocation, banks))
+    if banks is not None and banks.within:
+        for buffer in buffers:
+            count = len(banks_of(buffer, allocation, banks))
+            assert count <= max(1, -(-buffer.size // banks.bytes)) or buffer.first == buffer.last
     assert allocation.arena_bytes == sum(ends.values())
     assert allocation.arena_bytes >= allocation.lower_bound_bytes >= live_peak(buffers)
+
+
+def banks_of(buffer: Buffer, allocation: Allocation, banks: Banks) -> set[int]:
+    offset = allocation.offsets[buffer.id]
+    return {byte // banks.bytes for byte in range(offset, offset + buffer.size)}
 
 
 def live_peak(buffers: list[Buffer]) -> int:
@@ -73,21 +90,52 @@ def buffer_lists(draw: st.DrawFn) -> list[Buffer]:
 def with_little_search(buffers: list[Buffer], capacity: int | None = None) -> Allocation:
     """`allocate`, without the time it spends where random alignments put the bound out of reach."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_TRIES", 400)
-        patch.setattr(module, "_TRIES_TO_FIT", 2000)
+        patch.setattr(module, "_STATES", 50)
+        patch.setattr(module, "_STATES_TO_FIT", 200)
+        patch.setattr(module, "_WINDOWS", 10)
         return allocate(buffers, capacity)
 
 
+@settings(max_examples=25)
 @given(buffer_lists())
 def test_greedy_allocations_are_valid(buffers: list[Buffer]) -> None:
     check(buffers, with_little_search(buffers))
 
 
+@settings(max_examples=25)
 @given(buffer_lists())
 def test_swept_allocations_are_valid(buffers: list[Buffer]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "GREEDY_LIMIT", 0)
+        patch.setattr(module, "_WINDOWS", 2)
         check(buffers, allocate(buffers))
+
+
+@given(buffer_lists(), st.sampled_from([64, 128, 1024]), st.booleans(), st.randoms())
+def test_banks_are_kept(buffers: list[Buffer], size: int, within: bool, random: Random) -> None:
+    free = [
+        replace(one, address=None, alignment=max(a for a in (1, 2, 8, 64) if a <= one.alignment))
+        for one in buffers
+    ]
+    main = [one.id for one in free if one.space == "main"]
+    pairs = [tuple(random.sample(main, 2)) for _ in range(10)] if len(main) > 1 else []
+    banks = {"main": Banks(size, within, pairs)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_STATES", 50)
+        allocation = allocate(free, banks=banks)
+    check([one for one in free if one.space == "main"], only(allocation, "main", main), banks["main"])
+    check(
+        [one for one in free if one.space != "main"],
+        only(allocation, "local", set(allocation.offsets) - set(main)),
+    )
+
+
+def only(allocation: Allocation, space: str, ids: Iterable[object]) -> Allocation:
+    """The part of an allocation in one space."""
+    arenas = {name: arena for name, arena in allocation.arenas.items() if name == space}
+    total = sum(arena.arena_bytes for arena in arenas.values())
+    bound = sum(arena.lower_bound_bytes for arena in arenas.values())
+    return Allocation({one: allocation.offsets[one] for one in ids}, total, bound, arenas)
 
 
 @given(buffer_lists(), st.integers(0, 3000))
@@ -128,14 +176,18 @@ def test_the_sweep_is_near_the_bound_and_joins_free_ranges(rng: np.random.Genera
 
 
 def test_many_buffers_take_the_sweep(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    def refuse(*arguments: object) -> None:
-        raise AssertionError("the quadratic placement must not see so many buffers")
+    place = module.greedy.place_in_order
 
-    monkeypatch.setattr(module.greedy, "place_in_order", refuse)
+    def watched(buffers: Lifetimes, order: np.ndarray) -> np.ndarray:
+        assert len(buffers) <= 4000, "the quadratic placement must not see so many buffers"
+        return place(buffers, order)
+
+    monkeypatch.setattr(module.greedy, "place_in_order", watched)
     buffers = random_buffers(rng, 20_000)
     allocation = allocate(buffers)
+    certify(buffers, allocation)
     assert len(allocation.offsets) == 20_000
-    assert allocation.arena_bytes <= 1.5 * allocation.lower_bound_bytes
+    assert allocation.gap <= 0.1
 
 
 def test_a_chain_needs_two_buffers_and_no_gap() -> None:
@@ -152,19 +204,20 @@ def small_instances(rng: np.random.Generator, count: int) -> Iterator[list[Buffe
         yield [Buffer(k, int(first[k]), int(first[k] + length[k]), int(size[k])) for k in range(14)]
 
 
-def test_the_search_closes_most_gaps_that_the_quick_orders_leave(rng: np.random.Generator) -> None:
+def test_the_search_closes_all_gaps_that_can_be(rng: np.random.Generator) -> None:
     missed = closed = 0
-    for buffers in small_instances(rng, 150):
-        lifetimes = module._arrays(buffers)
+    for buffers in small_instances(rng, 60):
+        lifetimes = lifetimes_of(buffers, None)
         bound, _ = lower_bound(lifetimes)
-        quick, _ = module._best_of_orders(lifetimes, bound)
-        if lifetimes.arena(quick) > bound:
+        quick = lifetimes.arena(module._quickly(lifetimes, bound))
+        if quick > bound:
             allocation = allocate(buffers)
             check(buffers, allocation)
-            assert allocation.arena_bytes <= lifetimes.arena(quick)
+            assert allocation.arena_bytes <= quick
+            assert allocation.arenas["main"].is_smallest
             missed += 1
             closed += allocation.arena_bytes == bound
-    assert missed >= 5 and closed >= 0.7 * missed
+    assert missed >= 2 and closed >= 0.7 * missed
 
 
 def test_given_seconds_are_spent_only_above_the_bound(rng: np.random.Generator) -> None:

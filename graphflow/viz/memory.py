@@ -1,0 +1,235 @@
+"""`draw_memory`: a memory plan as a picture, addresses over time, one rectangle for each buffer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from graphflow.files import atomic_write
+from graphflow.optimizer.memory import Allocation, Buffer
+from graphflow.optimizer.memory.units import show_bytes
+from graphflow.viz import colors
+from graphflow.viz.svg import text_width
+
+_WIDTH, _HEIGHT = 1100.0, 460.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 86.0, 24.0, 64.0, 62.0
+_TICKS = 5
+_PAINTS = (
+    (0.02, "lives up to 2 % of the time", colors.SHAPE),
+    (0.1, "up to 10 %", colors.ACTIVATION),
+    (0.5, "up to 50 %", colors.ELEMENTWISE),
+    (1.0, "longer", colors.LINEAR),
+)
+
+
+def draw_memory(
+    buffers: Iterable[Buffer],
+    allocation: Allocation,
+    path: str | os.PathLike[str],
+    title: str = "memory",
+    capacity: int | Mapping[str, int] | None = None,
+) -> Path:
+    """Draw where buffers lie into an .svg file: address upwards, time to the right.
+
+    The colour says how long a buffer lives; the dark line is what is live at each instant, so the
+    space between it and the top of the rectangles is waste. Instants are equally far apart, however
+    much time is between them. Pointing at a rectangle tells its id, bytes, life and offset.
+
+    Arguments:
+        buffers, allocation, capacity: what `allocate` was given, and what it answered.
+        path: the file to write; it appears whole or not at all.
+        title: the heading.
+
+    Raises:
+        FileFormatError: if the file cannot be written.
+    """
+    with atomic_write(os.fspath(path)) as file:
+        file.write(memory_svg(list(buffers), allocation, title, capacity).encode("utf-8"))
+    return Path(path)
+
+
+def memory_svg(
+    buffers: Sequence[Buffer],
+    allocation: Allocation,
+    title: str = "memory",
+    capacity: int | Mapping[str, int] | None = None,
+) -> str:
+    """The picture of an allocation as an SVG document; see `draw_memory`.
+
+    >>> from graphflow.optimizer.memory import allocate
+    >>> some = [Buffer("a", 0, 2, 10), Buffer("b", 1, 3, 5)]
+    >>> memory_svg(some, allocate(some)).count('class="buffer"')
+    2
+    """
+    spaces: dict[str, list[Buffer]] = {}
+    for buffer in buffers:
+        spaces.setdefault(buffer.space, []).append(buffer)
+    parts: list[str] = []
+    for row, (space, members) in enumerate(spaces.items()):
+        limit = capacity.get(space) if isinstance(capacity, Mapping) else capacity
+        panel = _Panel(members, allocation, space, limit)
+        heading = title if len(spaces) == 1 else f"{title} · {space}"
+        parts += [f'<g transform="translate(0,{row * _HEIGHT:g})">', *panel.drawn(heading), "</g>"]
+    height = max(1, len(spaces)) * _HEIGHT
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:g}" height="{height:g}" '
+            f'viewBox="0 0 {_WIDTH:g} {height:g}" font-family="{colors.FONT}">',
+            f"<title>{_clean(title)}</title>",
+            f'<rect width="100%" height="100%" fill="{colors.BACKGROUND}"/>',
+            *parts,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _clean(text: object) -> str:
+    """Text that is safe in XML: what cannot be printed is left out."""
+    return escape("".join(char for char in str(text) if char.isprintable()))
+
+
+@dataclass
+class _Panel:
+    """One space: its axes, its rectangles, and the line of what is live."""
+
+    members: Sequence[Buffer]
+    allocation: Allocation
+    space: str
+    capacity: int | None
+
+    def __post_init__(self) -> None:
+        self.used = [one for one in self.members if one.size and one.first < one.last]
+        self.arena = self.allocation.arenas[self.space]
+        ends = [one.first for one in self.used] + [one.last for one in self.used]
+        self.instants = np.unique(np.array(ends or [0, 1], np.int64))
+        self.top = max(self.arena.arena_bytes, self.capacity or 0, 1)
+
+    def x(self, instant: int) -> float:
+        """Where an instant is."""
+        place = int(np.searchsorted(self.instants, instant))
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * place / max(len(self.instants) - 1, 1)
+
+    def y(self, address: int) -> float:
+        """Where an address is."""
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * address / self.top
+
+    def drawn(self, heading: str) -> list[str]:
+        """The elements of the panel."""
+        return [
+            *self._heading(heading),
+            *self._axes(),
+            *(self._rectangle(one) for one in self.used),
+            self._live_line(),
+            *self._marks(),
+            *self._legend(),
+        ]
+
+    def _heading(self, heading: str) -> list[str]:
+        arena = self.arena
+        gap = 100 * (arena.arena_bytes / arena.lower_bound_bytes - 1) if arena.lower_bound_bytes else 0.0
+        naive = sum(one.size for one in self.members)
+        said = (
+            f"{len(self.members):,} buffer{'s' * (len(self.members) != 1)} · naive sum {show_bytes(naive)} · "
+            f"lower bound {show_bytes(arena.lower_bound_bytes)} · arena {show_bytes(arena.arena_bytes)} · "
+            f"gap {gap:.1f} %"
+        )
+        return [
+            _text(_LEFT, 24, heading, 15, colors.TEXT, ' font-weight="bold"'),
+            _text(_LEFT, 44, said, 11.5, colors.QUIET),
+        ]
+
+    def _axes(self) -> list[str]:
+        parts = []
+        for tick in range(_TICKS + 1):
+            address = self.top * tick // _TICKS
+            y = self.y(address)
+            parts.append(f'<path d="M{_LEFT:g},{y:.1f}H{_WIDTH - _RIGHT:g}" stroke="#e3e3e3"/>')
+            label = show_bytes(address)
+            parts.append(_text(_LEFT - 6, y + 4, label, 10, colors.QUIET, ' text-anchor="end"'))
+        last = len(self.instants) - 1
+        for shown in sorted({last * tick // _TICKS for tick in range(_TICKS + 1)}):
+            instant = int(self.instants[shown])
+            place = (self.x(instant), _HEIGHT - _BOTTOM + 14)
+            parts.append(_text(*place, f"{instant:,}", 10, colors.QUIET, ' text-anchor="middle"'))
+        below = _HEIGHT - _BOTTOM + 28
+        return [*parts, _text(_WIDTH - _RIGHT, below, "instant", 10, colors.QUIET, ' text-anchor="end"')]
+
+    def _rectangle(self, one: Buffer) -> str:
+        offset = self.allocation.offsets[one.id]
+        left, right = self.x(one.first), self.x(one.last)
+        upper, lower = self.y(offset + one.size), self.y(offset)
+        width, height = right - left, lower - upper
+        paint = self._paint(one)
+        line = min(0.8, width / 6, height / 6)
+        said = _clean(
+            f"{one.id}: {show_bytes(one.size)} at {offset}, live from {one.first} to before {one.last}"
+        )
+        parts = (
+            f'<rect x="{left:.2f}" y="{upper:.2f}" width="{width:.2f}" height="{max(height, 0.05):.2f}" '
+            f'fill="{paint.fill}" stroke="{paint.line}" stroke-width="{line:.2f}"/>'
+        )
+        name = str(one.id)
+        if height > 11 and text_width(name, 9) + 4 < width:
+            middle = ((left + right) / 2, (upper + lower) / 2 + 3)
+            parts += _text(*middle, name, 9, colors.TEXT, ' text-anchor="middle"')
+        return f'<g class="buffer"><title>{said}</title>{parts}</g>'
+
+    def _paint(self, one: Buffer) -> colors.Paint:
+        length = np.searchsorted(self.instants, [one.first, one.last])
+        part = (length[1] - length[0]) / max(len(self.instants) - 1, 1)
+        return next(paint for limit, _, paint in _PAINTS if part <= limit)
+
+    def _live_line(self) -> str:
+        change = np.zeros(len(self.instants))
+        for one in self.used:
+            change[np.searchsorted(self.instants, one.first)] += one.size
+            change[np.searchsorted(self.instants, one.last)] -= one.size
+        path = f"M{_LEFT:g},{self.y(0):.1f}"
+        for instant, live in zip(self.instants.tolist(), np.cumsum(change).tolist()):
+            path += f"H{self.x(instant):.2f}V{self.y(live):.2f}"
+        return f'<path d="{path}" fill="none" stroke="{colors.TEXT}" stroke-width="1.4"/>'
+
+    def _marks(self) -> list[str]:
+        """The instant of the peak, the lower bound and the capacity."""
+        if not self.used:
+            return []
+        x, end = self.x(self.arena.peak_instant), _WIDTH - _RIGHT
+        parts = [
+            f'<path d="M{x:.1f},{_TOP - 6:g}V{self.y(0):.1f}" '
+            f'stroke="{colors.ACCENT}" stroke-dasharray="2,3"/>',
+            _text(x + 4, _TOP - 8, f"peak at {self.arena.peak_instant:,}", 10, colors.ACCENT),
+        ]
+        if x > _WIDTH - 200:
+            parts[1] = parts[1].replace("<text ", '<text text-anchor="end" ')
+        if self.capacity is not None:
+            y = self.y(self.capacity)
+            parts.append(
+                f'<path d="M{_LEFT:g},{y:.1f}H{end:g}" stroke="{colors.ACCENT}" stroke-dasharray="7,4"/>'
+            )
+            label = f"capacity {show_bytes(self.capacity)}"
+            parts.append(_text(end, y - 4, label, 10, colors.ACCENT, ' text-anchor="end"'))
+        return parts
+
+    def _legend(self) -> list[str]:
+        x, y = _LEFT, _HEIGHT - 14
+        parts = []
+        for _, label, paint in _PAINTS:
+            parts.append(
+                f'<rect x="{x:g}" y="{y - 9:g}" width="11" height="11" fill="{paint.fill}" '
+                f'stroke="{paint.line}"/>'
+            )
+            parts.append(_text(x + 16, y, label, 10, colors.QUIET))
+            x += 34 + text_width(label, 10)
+        parts.append(f'<path d="M{x:g},{y - 4:g}h18" stroke="{colors.TEXT}" stroke-width="1.4"/>')
+        return [*parts, _text(x + 24, y, "live bytes", 10, colors.QUIET)]
+
+
+def _text(x: float, y: float, text: str, size: float, color: str, extra: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{color}"{extra}>{_clean(text)}</text>'
