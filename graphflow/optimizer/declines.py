@@ -43,5 +43,5 @@ def declines(report: Report, name: str = "") -> list[Remark]:
 
 
 def of_rules(report: Report) -> list[Remark]:
-    """The remarks of rules: all but those of `fuse`, which has one for nearly every node."""
-    return [remark for remark in report.journal.remarks if remark.pass_name != "fuse"]
+    """The remarks of rules: all but those of `fuse` and `in-place`, which have one for very many nodes."""
+    return [remark for remark in report.journal.remarks if remark.pass_name not in ("fuse", "in-place")]

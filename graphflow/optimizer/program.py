@@ -36,6 +36,8 @@ class Program(Graph):
         updated: names of the variables that `outputs[fetch_count:]` update, in order.
         regions: the groups of nodes that run as one loop, as the pass `fuse` finds them; an edit by a
             later pass empties it.
+        schedule: the order of running that the pass `schedule` chose, () if none did; edits and other
+            outputs empty it.
     """
 
     def __init__(self, name: str = "program") -> None:
@@ -44,6 +46,18 @@ class Program(Graph):
         self.fetch_count = 0
         self.updated: list[str] = []
         self.regions: tuple[Region, ...] = ()
+        self.in_arena = False
+        self._schedule: tuple[Node, ...] = ()
+        self._scheduled: list[Tensor] = []
+
+    @property
+    def schedule(self) -> tuple[Node, ...]:
+        """The order that was chosen for the outputs as they are, or ()."""
+        return self._schedule if self._scheduled == self.outputs else ()
+
+    @schedule.setter
+    def schedule(self, nodes: Sequence[Node]) -> None:
+        self._schedule, self._scheduled = tuple(nodes), list(self.outputs)
 
     @property
     def fetches(self) -> list[Tensor]:
@@ -56,8 +70,8 @@ class Program(Graph):
         return self.outputs[self.fetch_count :]
 
     def order(self) -> list[Node]:
-        """The nodes that the outputs need, in an order in which they can run."""
-        return topological_order(self.outputs)
+        """The nodes that the outputs need, in the order that was chosen, or one in which they can run."""
+        return list(self.schedule) or topological_order(self.outputs)
 
 
 @paused_collector()
@@ -121,6 +135,12 @@ def specialize(program: Program, sizes: Mapping[str, int]) -> Program:
     result.fetch_count = program.fetch_count
     result.updated = list(program.updated)
     result.regions = tuple([region.copied(copies) for region in program.regions])
+    result.in_arena = program.in_arena
+    if program.schedule:
+        # A node may have become several, which then run right before the first that reads them.
+        ends = [copies[node.outputs[0]] for node in program.schedule]
+        needed = set(topological_order(result.outputs))
+        result.schedule = [node for node in topological_order(ends) if node in needed]
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from graphflow.ir.dims import symbols
@@ -27,6 +27,7 @@ def report_text(report: Report) -> str:
         _lines_text(report.lines, meter is not None),
         _stops_text(report),
         regions_text(report),
+        _memory_text(report),
         _remarks_text(of_rules(report)),
         report.note,
     ]
@@ -47,11 +48,18 @@ def _totals_text(report: Report) -> str:
     unknown = sorted(
         {name for feed in report.original.feeds for size in feed.shape for name in symbols(size)}
     )
-    counted = "" if not unknown else f"\ncounted with {' = '.join([*unknown, '1'])}"
+    counted = f"\ncounted with {_sizes_text(unknown, report.journal.sizes)}" if unknown else ""
     change = ""
     if before.peak_bytes and after.peak_bytes is not None:
         change = f"   {100 * (after.peak_bytes / before.peak_bytes - 1):+.0f} %"
     return f"{text}   ({report.seconds:.2f} s){change}{counted}"
+
+
+def _sizes_text(names: list[str], sizes: Mapping[str, int]) -> str:
+    """What each symbolic size counts as: those that count as 1 together."""
+    ones = [name for name in names if name not in sizes]
+    given = [f"{name} = {sizes[name]}" for name in names if name in sizes]
+    return ", ".join([*given, *([" = ".join([*ones, "1"])] if ones else [])])
 
 
 def _passes_text(meter: Meter) -> str:
@@ -64,7 +72,7 @@ def _passes_text(meter: Meter) -> str:
         else:
             rows.append([name, *_changes(before, after), _milliseconds(seconds)])
     text = table(rows, right=range(1, 6)) if len(rows) > 1 else "no pass changed anything"
-    more = f"\n{', '.join(idle)}: as before ({_milliseconds(spent)} ms)" if idle else ""
+    more = f"\n{', '.join(dict.fromkeys(idle))}: as before ({_milliseconds(spent)} ms)" if idle else ""
     return text + more
 
 
@@ -91,6 +99,15 @@ def _stops_text(report: Report) -> str:
     """The passes that did not come to their end."""
     stopped = [record for record in report.journal.passes if STOPPED in record.note]
     return "\n".join(f"{record.name} {record.note[record.note.index(STOPPED) :]}" for record in stopped)
+
+
+def _memory_text(report: Report) -> str:
+    """What was chosen about the order, and about writing results over inputs."""
+    notes = {record.name: record.note for record in report.journal.passes if record.note}
+    lines = [f"order: {notes['schedule']}"] if "schedule" in notes else []
+    if "in-place" in notes:
+        lines.append(f'in place: {notes["in-place"]}; report.missed("in-place") says why')
+    return "\n".join(lines)
 
 
 def _effect(line: Line) -> str:

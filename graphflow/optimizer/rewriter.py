@@ -212,7 +212,7 @@ class Rewriter:
                 readers = users[tensor]
                 readers[node] = readers.get(node, 0) + 1
         if moved:
-            program.outputs = [moved.get(tensor, tensor) for tensor in program.outputs]
+            program.outputs, program.schedule = [moved.get(each, each) for each in program.outputs], ()
         for position, tensor in enumerate(program.outputs):
             self._positions.setdefault(tensor, []).append(position)
         self.size = alive.count(1)
@@ -313,7 +313,7 @@ class Rewriter:
             del self.numbers[key]
 
     def _move_uses(self, before: Tensor, after: Tensor, reading: Sequence[Node]) -> None:
-        self._sorted = False
+        self._sorted, self.program.schedule = False, ()
         users, merge = self.users, self.merge_twins
         old_readers, new_readers = users[before], users[after]
         kept = {}

@@ -3,11 +3,17 @@
 The unit is a *storage*: the memory of one computed value together with all its views and whatever is
 written over it in place. Instants are positions in the order of running; a node's inputs and
 outputs are live together at its own position, so a storage is live in [first, last).
+
+Three questions are answered for single nodes, so that other planners answer them alike:
+
+    view_source      which input a result shares its memory with, by the trait `view`
+    write_targets    which inputs a result may be written over, by the trait `in_place`
+    obstacle         why it may not be, in this order; "" if it may
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +21,19 @@ import numpy as np
 from graphflow.errors import MemoryPlanError
 from graphflow.ir.body import Body, bodies_of
 from graphflow.ir.node import Node, Tensor
+from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.optimizer.memory.lifetimes import live_bytes
 
 # Views after which the elements still lie in row-major order, so that an elementwise operator may
 # write its result over them. A transposed or sliced view also shares memory, but in another order.
-ROW_MAJOR_VIEWS = frozenset({"reshape", "flatten", "expand_dims", "squeeze", "identity", "stop_gradient"})
+ROW_MAJOR_VIEWS = frozenset(
+    {"reshape", "flatten", "expand_dims", "squeeze", "identity", "stop_gradient", "after"}
+)
+
+# Of what is not in row-major order these cannot make a view: the elements have to be moved.
+_REORDERING = frozenset({"reshape", "flatten"})
+
+Refused = Callable[[Node, str], None]
 
 
 @dataclass(slots=True)
@@ -42,6 +56,11 @@ class Storage:
     tensors: list[Tensor]
     maker: Node
     last_reader: Node | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called: as the node of its first value, or by whose bodies it is for."""
+        return self.tensors[0].node.name if self.tensors else f"inside {self.maker.name}"
 
 
 @dataclass(slots=True)
@@ -69,24 +88,36 @@ class Liveness:
         return self.storages[self.of[tensor]]
 
 
-def analyse(order: Sequence[Node], outputs: Sequence[Tensor], in_place: bool = True) -> Liveness:
+def analyse(
+    order: Sequence[Node],
+    outputs: Sequence[Tensor],
+    in_place: bool = True,
+    refused: Refused | None = None,
+    assumed: bool = False,
+) -> Liveness:
     """The liveness of nodes that run in `order` and return `outputs`.
 
+    Arguments:
+        in_place: let operators write over a dying input where they can.
+        refused: is told each node that could write over an input of its type but must not, and why.
+        assumed: whether a symbolic size counts as 1; who shares with whom does not depend on it.
+
     Raises:
-        MemoryPlanError: if a size is symbolic.
+        MemoryPlanError: if a size is symbolic and not assumed.
     """
     result = Liveness(tuple(order))
     last_use = last_uses(order, outputs)
     for position, node in enumerate(order):
-        scratch = scratch_bytes(node)
+        scratch = 0 if assumed else scratch_bytes(node)
         if scratch:
             result.storages.append(Storage("temporary", scratch, position, position + 1, [], node, node))
         for tensor in node.outputs:
-            shared = _shared_storage(result, node, tensor, position, in_place)
+            shared = _shared_storage(result, node, tensor, position, in_place, refused)
             if shared is None:
                 shared = len(result.storages)
                 kind = _kind(node)
-                result.storages.append(Storage(kind, byte_size(tensor), position, position + 1, [], node))
+                size = type_bytes(tensor.type) if assumed else byte_size(tensor)
+                result.storages.append(Storage(kind, size, position, position + 1, [], node))
             storage = result.storages[shared]
             storage.tensors.append(tensor)
             result.of[tensor] = shared
@@ -159,50 +190,100 @@ def _kind(node: Node) -> str:
     return "constant" if node.op.name == "constant" else "temporary"
 
 
+def view_source(node: Node, tensor: Tensor, strided: set[Tensor]) -> Tensor | None:
+    """The input whose memory a result shares, or None if it has memory of its own.
+
+    A view that is larger than what it shows (a broadcast) counts as a copy; and so does a reshape of one of
+    `strided`, the views in another order than row-major, to which a new one is added.
+    """
+    if "view" not in node.op.traits or not node.inputs:
+        return None
+    source = node.inputs[0]
+    moves = source in strided and node.op.name in _REORDERING
+    if moves or (tensor.type is not source.type and type_bytes(tensor.type) > type_bytes(source.type)):
+        return None
+    if source in strided or node.op.name not in ROW_MAJOR_VIEWS:
+        strided.add(tensor)
+    return source
+
+
+def write_targets(node: Node) -> list[Tensor]:
+    """The inputs over which an operator may write its result, if nothing else needs them.
+
+    Elementwise, any operand of the result's type will do; the trait itself promises the first only.
+    """
+    if "in_place" not in node.op.traits or len(node.outputs) != 1:
+        return []
+    kind = node.outputs[0].type
+    alike = [given for given in node.inputs if given.type is kind]
+    return alike if "elementwise" in node.op.traits else alike[:1]
+
+
 def _shared_storage(
-    result: Liveness, node: Node, tensor: Tensor, position: int, in_place: bool
+    result: Liveness, node: Node, tensor: Tensor, position: int, in_place: bool, refused: Refused | None
 ) -> int | None:
     """The storage of an input that the output can live in, or None for one of its own."""
-    if "view" in node.op.traits and node.inputs:
-        source = node.inputs[0]
-        if byte_size(tensor) <= byte_size(source):
-            if source in result.strided or node.op.name not in ROW_MAJOR_VIEWS:
-                result.strided.add(tensor)
-            return result.of[source]
-        return None
-    if not in_place or "in_place" not in node.op.traits or len(node.outputs) != 1:
-        return None
-    alike = [given for given in node.inputs if given.type is tensor.type]
-    # Elementwise, any operand of the result's type will do; the trait itself promises the first only.
-    for target in alike if "elementwise" in node.op.traits else alike[:1]:
-        if _may_overwrite(result, node, target, position):
+    source = view_source(node, tensor, result.strided)
+    if source is not None:
+        return result.of[source]
+    reasons = []
+    for target in write_targets(node) if in_place else ():
+        if refused is None and result.storages[result.of[target]].last > position + 1:
+            continue  # the most frequent obstacle, and nobody asks for the sentence
+        reason = obstacle(result, node, target, position)
+        if not reason:
             result.in_place.append(node)
             return result.of[target]
+        reasons.append(reason)
+    if reasons and refused is not None:
+        refused(node, "; ".join(dict.fromkeys(reasons)))
     return None
 
 
-def _may_overwrite(result: Liveness, node: Node, source: Tensor, position: int) -> bool:
-    """Whether nothing else needs what the storage of `source` holds, now or later.
+def obstacle(result: Liveness, node: Node, source: Tensor, position: int) -> str:
+    """Why a node at a position may not write its result over `source`; "" if it may.
 
-    The node itself must not read the storage through another view: elements would be overwritten
-    before it comes to them.
+    It may if nothing else needs what the storage holds, now or later. The node itself must not read it
+    through another view: elements would be overwritten before it comes to them.
     """
     index = result.of[source]
     storage = result.storages[index]
-    return (
-        storage.kind == "temporary"
-        and storage.size == byte_size(source)
-        and source not in result.strided
-        and storage.last <= position + 1
-        and all(given is source for given in node.inputs if result.of[given] == index)
+    name = source.node.name
+    if storage.kind != "temporary":
+        return f"{name} is {_KEPT[storage.kind]}"
+    if storage.last > position + 1:
+        return _needed_later(storage, name, len(result.order))
+    if source in result.strided:
+        return f"{name} is a view in another order than row-major"
+    if storage.size != type_bytes(source.type):
+        return f"{name} is a view of only a part of {storage.maker.name}"
+    if not all([given is source for given in node.inputs if result.of[given] == index]):
+        return f"{node.name} also reads the memory of {name} through another view"
+    return ""
+
+
+_KEPT = {
+    "argument": "passed in, and what is passed in stays as it is",
+    "constant": "a constant, which later runs read again",
+}
+
+
+def _needed_later(storage: Storage, name: str, count: int) -> str:
+    """The sentence for a storage whose last reader is another node, or the caller."""
+    views = (
+        "" if storage.tensors[0].node.name == name else f", which shares the memory of {storage.maker.name},"
     )
+    if storage.last > count:
+        return f"{name}{views} is returned, or a view of it is"
+    reader = storage.last_reader
+    return f"{name}{views} is read later, by {reader.name if reader is not None else 'the caller'}"
 
 
 def _give_to_outputs(result: Liveness, outputs: Sequence[Tensor]) -> None:
     """Each output gets memory of its own: the storage that holds it if nobody else claims that, or a copy."""
     for tensor in outputs:
         storage = result.storage(tensor)
-        if storage.kind == "temporary" and storage.size == byte_size(tensor):
+        if storage.kind == "temporary" and storage.size == type_bytes(tensor.type):
             storage.kind = "output"
         else:
-            result.copied_bytes += byte_size(tensor)
+            result.copied_bytes += type_bytes(tensor.type)
