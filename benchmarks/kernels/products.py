@@ -1,41 +1,19 @@
-"""Kernels of matrix products and convolutions that the optimizer changes before XLA sees them.
+"""Matrix products that the optimizer reorders, merges or avoids before XLA sees them.
 
-Each kernel is (name, build, plain, arrays): `build(*placeholders)` gives GraphFlow's result, `plain(*arrays)`
-is the same function written in JAX, and `arrays` are the inputs of both. Weights are constants of both.
+The same text serves both sides. Weights that are no arguments are constants of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from kernels.kernel import Kernel, Make, integers, normal
 
 import graphflow as gf
-
-
-class Kernel(NamedTuple):
-    """One function, in GraphFlow and in JAX.
-
-    Attributes:
-        name: what it computes.
-        build: placeholders -> result, in GraphFlow.
-        plain: arrays -> result, in JAX; to be jitted as it is.
-        arrays: the inputs, as NumPy arrays.
-        level: the level at which GraphFlow's function is meant to be compiled.
-    """
-
-    name: str
-    build: Callable[..., Any]
-    plain: Callable[..., Any]
-    arrays: list[np.ndarray]
-    level: str = "O2"
-
-
-def normal(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape, np.float32) / np.float32(np.sqrt(shape[-1]))
 
 
 def matmul_chain() -> Kernel:
@@ -70,9 +48,13 @@ def _linear(m: Any) -> Callable[..., Any]:
 
 def heads_of_one_row() -> Kernel:
     """Eight narrow products of one small batch, as the heads of a detector or a mixture's gates have."""
-    weights = [normal(seed, 512, 8) for seed in range(8)]
+    weights = [normal(seed, 4096, 16) for seed in range(8)]
     return Kernel(
-        "8 heads of 16 rows, one input", _heads(gf, weights), _heads(jnp, weights), [normal(9, 16, 512)], "O3"
+        "8 heads of 16 rows",
+        _heads(gf, weights),
+        _heads(jnp, weights),
+        [normal(9, 16, 4096)],
+        "O3",
     )
 
 
@@ -82,19 +64,19 @@ def _heads(m: Any, weights: list[np.ndarray]) -> Callable[..., Any]:
 
 def queries_keys_values() -> Kernel:
     """The three products of attention for one short sequence."""
-    weights = [normal(seed, 768, 768) for seed in range(3)]
+    weights = [normal(seed, 1024, 1024) for seed in range(3)]
     return Kernel(
         "queries, keys, values of one row",
         _heads(gf, weights),
         _heads(jnp, weights),
-        [normal(3, 1, 768)],
+        [normal(3, 1, 1024)],
         "O3",
     )
 
 
 def one_hot_lookup() -> Kernel:
     """one_hot(i) table, a lookup spelled as a product."""
-    arrays = [np.random.default_rng(0).integers(0, 2048, 64).astype(np.int32), normal(1, 2048, 256)]
+    arrays = [integers(0, 2048, 64), normal(1, 2048, 256)]
 
     def own(index: Any, table: Any) -> Any:
         return gf.matmul(gf.one_hot(index, 2048), table)
@@ -103,23 +85,6 @@ def one_hot_lookup() -> Kernel:
         return jax.nn.one_hot(index, 2048, dtype=jnp.float32) @ table
 
     return Kernel("one-hot lookup", own, other, arrays, "O3")
-
-
-def folded_batch_norm() -> Kernel:
-    """A 1x1 convolution, batch normalization and relu at inference; the statistics are constants."""
-    w, s, o, mean = normal(0, 128, 128, 1, 1), normal(1, 128) + 1, normal(2, 128), normal(3, 128)
-    variance = np.abs(normal(4, 128)) + np.float32(0.5)
-
-    def own(x: Any) -> Any:
-        return gf.nn.relu(gf.nn.batch_norm(gf.nn.conv(x, w), mean, variance, s, o))
-
-    def other(x: Any) -> Any:
-        shape = (1, -1, 1, 1)
-        y = jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NCHW", "OIHW", "NCHW"))
-        factor = (s / jnp.sqrt(variance + 1e-5)).reshape(shape)
-        return jax.nn.relu((y - mean.reshape(shape)) * factor + o.reshape(shape))
-
-    return Kernel("1x1 conv, batch norm, relu", own, other, [normal(5, 1, 128, 28, 28)])
 
 
 def repeated_key_heads() -> Kernel:
@@ -138,14 +103,13 @@ def _grouped(m: Any) -> Callable[..., Any]:
     return attend
 
 
-KERNELS: tuple[Callable[[], Kernel], ...] = (
+KERNELS: tuple[Make, ...] = (
     matmul_chain,
     low_rank_update,
     linear_attention,
     heads_of_one_row,
     queries_keys_values,
     one_hot_lookup,
-    folded_batch_norm,
     repeated_key_heads,
 )
 """What makes each kernel."""

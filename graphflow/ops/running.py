@@ -84,7 +84,8 @@ def _(b, node, g):
 def cumulative_prod(x, /, axis=None, exclusive=False, reverse=False):
     """The products of the first elements along `axis`: y_i = prod_(j <= i) x_j.
 
-    The gradient is right at zeros too; it takes n^2 products for an axis of size n.
+    The gradient is right at zeros too; it takes n log n products for an axis of size n, n^2 if n is
+    unknown when it is built.
 
     Arguments:
         axis: an int; None only for vectors.
@@ -102,7 +103,52 @@ def cumulative_prod(x, /, axis=None, exclusive=False, reverse=False):
 
 @cumulative_prod.gradient
 def _(b, node, g):
-    """dx_k = sum_i g_i prod_j x_j over the i that x_k is part of, and their j other than k.
+    """dx_k = P_k S_k: the product P_k before k, and what follows, S_k = g_k + x_(k+1) S_(k+1)."""
+    x, axis, n = node.inputs[0], node.attrs["axis"], node.inputs[0].shape[node.attrs["axis"]]
+    if not isinstance(n, int):
+        return [_slope_by_pairs(b, node, g)]
+    back = node.attrs["reverse"]
+    if n < 2:
+        return [b.full_like(0, g) if node.attrs["exclusive"] else g]
+    if node.attrs["exclusive"]:
+        edge = b.full_like(0, _part(b, g, axis, 0, 1))
+        g = _joined(b, axis, back, _shifted(b, g, axis, back, 1), edge)
+    before = b.cumulative_prod(x, axis=axis, exclusive=True, reverse=back)
+    return [b.multiply(before, _following(b, _shifted(b, x, axis, back, 1), g, axis, back, n))]
+
+
+def _following(b, factors, g, axis, back, n):
+    """S_k = g_k + a_k S_(k+1) for n elements, in log2(n) steps that each double how far S_k looks."""
+    far = 1
+    while far < n:
+        first, rest = _shifted(b, g, axis, not back, far), _shifted(b, g, axis, back, far)
+        first = b.add(first, b.multiply(factors, rest))
+        last = _part(b, g, axis, 0, far) if back else _part(b, g, axis, n - far, n)
+        g = _joined(b, axis, back, first, last)
+        if 2 * far < n:
+            nearer = _shifted(b, factors, axis, not back, far)
+            factors = b.multiply(nearer, _shifted(b, factors, axis, back, far))
+        far *= 2
+    return g
+
+
+def _part(b, x, axis, start, stop):
+    """The elements [start, stop) along an axis."""
+    return b.slice(x, starts=(start,), stops=(stop,), steps=(1,), axes=(axis,))
+
+
+def _shifted(b, x, axis, back, count):
+    """x without its first elements; without its last ones if `back`."""
+    n = x.shape[axis]
+    return _part(b, x, axis, 0, n - count) if back else _part(b, x, axis, count, n)
+
+
+def _joined(b, axis, back, first, last):
+    return b.concat(*((last, first) if back else (first, last)), axis=axis)
+
+
+def _slope_by_pairs(b, node, g):
+    """dx_k = sum_i g_i prod_j x_j over the i that x_k is part of, and their j other than k, for any size.
 
     The axis k is new and stands before the axis i (and j).
     """
@@ -116,7 +162,7 @@ def _(b, node, g):
     before, after = (column, row) if node.attrs["reverse"] else (row, column)
     is_part = b.less(before, after) if node.attrs["exclusive"] else b.less_equal(before, after)
     slopes = b.where(is_part, b.multiply(b.expand_dims(g, axis=axis), products), 0)
-    return [b.sum(slopes, axis=axis + 1)]
+    return b.sum(slopes, axis=axis + 1)
 
 
 # Differences

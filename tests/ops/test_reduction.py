@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 
+import graphflow as gf
 from graphflow.autodiff.reverse import gradients
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
 from graphflow.ir.dims import Dim
-from graphflow.ir.dtypes import DTYPES, bfloat16, float16, float32
+from graphflow.ir.dtypes import DTYPES, bfloat16, float16, float32, float64
 from graphflow.ir.graph import Graph
 from graphflow.ir.interpret import evaluate
 from graphflow.ops import reduction, running, statistics
@@ -215,3 +216,27 @@ def test_clip():
     assert statistics.clip(1.0, 0, constant(2.0)).dtype is float32
     assert _slope(lambda t: statistics.clip(t, 0.0, 1.0), [-1.0, 0.0, 0.5, 1.0, 2.0]) == [0, 0.5, 1, 0.5, 0]
     assert statistics.clip(tensor) is tensor
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 2, 5, 8])
+def test_slopes_of_running_products_are_those_of_products(size, exclusive, reverse):
+    rng = np.random.default_rng(size)
+    x, g = rng.standard_normal((2, 2, size, 3))
+    x[:, size // 2 : size // 2 + 1] = 0.0
+    x[1, 1:2] = 0.0
+    attrs = {"axis": 1, "exclusive": exclusive, "reverse": reverse}
+    wanted = np.zeros_like(x)
+    for i in range(size):
+        for k in range(size):
+            part = [j for j in range(size) if (j >= i if reverse else j <= i) and not (exclusive and j == i)]
+            if k in part:
+                wanted[:, k] += g[:, i] * np.prod(x[:, [j for j in part if j != k]], axis=1)
+    for length in (size, "n"):
+        with Graph():
+            given, weights = (placeholder(name, (2, length, 3), float64) for name in "xg")
+            product = running.cumulative_prod(given, **attrs)
+            (slope,) = gradients(product, [given], grad_ys=[weights])
+            found = gf.Session(backend="numpy").run([slope, product, weights], {given: x, weights: g})[0]
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,46 @@
+"""Lowerings that say a thing in another way than JAX's own functions do: the same values, edges included."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import graphflow as gf
+from graphflow.runtime.jax.lower_activation import _softplus
+
+
+def test_softplus_is_right_to_the_last_bits():
+    tiny = 10.0 ** np.linspace(-37, 1, 500)
+    x = np.concatenate([np.linspace(-86, 100, 5000), tiny, -tiny]).astype(np.float32)
+    exact = np.logaddexp(0, x.astype(np.float64))
+    error = np.abs(np.asarray(_softplus(jnp.asarray(x))) - exact)
+    assert np.max(error / np.spacing(exact.astype(np.float32))) < 3
+
+
+def test_softplus_at_the_edges():
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 3e38, -3e38], np.float32)
+    half = np.float32(np.log(2))
+    expected = np.array([np.inf, 0, np.nan, half, half, 3e38, 0], np.float32)
+    np.testing.assert_allclose(_softplus(jnp.asarray(x)), expected, rtol=1e-7)
+    assert _softplus(jnp.zeros((0, 3), jnp.float32)).shape == (0, 3)
+    assert _softplus(jnp.ones((2,), jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_steps_with_gates_read_the_slices_of_their_own_step(length, reverse):
+    rng = np.random.default_rng(length)
+    with gf.Graph():
+        shapes = ((length, 2, 6), (length, 2, 3), (3, 6))
+        given = [gf.constant(rng.standard_normal(shape).astype(np.float32)) for shape in shapes]
+
+        def step(h, slices):
+            x, y = slices
+            gate, value = gf.split(gf.matmul(h, given[2]) + x, 2, axis=1)
+            return gf.nn.sigmoid(gate) * value + y, h
+
+        result = gf.scan(step, gf.zeros((2, 3)), (given[0], given[1]), reverse=reverse)
+        own, other = (gf.Session(level="O0", backend=name).run(result) for name in ("jax", "numpy"))
+        for one, two in zip(own, other):
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
