@@ -17,10 +17,10 @@ LINT = lint=0; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench conformance fuzz-onnx clean
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/demo.stamp  ## train on digits, explain, plan, draw, save and reload; the files go to demo_out
 	$(VENV)/bin/graphflow demo --out $(DEMO_OUT)
@@ -40,6 +40,12 @@ format: $(VENV)/test.stamp  ## let ruff mend what it can
 
 bench: $(VENV)/test.stamp  ## run every script in benchmarks
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+
+conformance: $(VENV)/test.stamp  ## run all of ONNX's backend tests on numpy and jax, at O2 and O0
+	$(RUN) -m tests.io.onnx.conformance
+
+fuzz-onnx: $(VENV)/test.stamp  ## load 20,000 damaged ONNX files
+	$(RUN) -m tests.io.onnx.fuzz --count 20000
 
 clean:  ## remove what make, the tests and the builds left
 	rm -rf $(VENV) $(DEMO_OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -266,7 +266,7 @@ from graphflow.vectorize.vmap import vmap
 if TYPE_CHECKING:
     from graphflow import data, layers, nn, prove, train, viz
     from graphflow.data.progress import progress
-    from graphflow.io import saved_model
+    from graphflow.io import onnx, saved_model
     from graphflow.model import Model, optimize, plan_memory
     from graphflow.runtime.jax.from_jax import call_jax, from_jax
     from graphflow.session.session import Session
@@ -286,6 +286,7 @@ _ON_FIRST_USE = {
     "from_jax": "graphflow.runtime.jax.from_jax",
     "layers": "",
     "nn": "",
+    "onnx": "graphflow.io",
     "optimize": "graphflow.model",
     "plan_memory": "graphflow.model",
     "progress": "graphflow.data.progress",
@@ -366,7 +367,7 @@ __all__ = [
     "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "map", "matmul", "matmul_integer", "matrix_transpose", "max", "maximum",
     "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "name_scope", "nan", "negative",
-    "newaxis", "nextafter", "nn", "nonzero", "not_equal", "one_hot", "ones", "ones_like", "op", "optimize",
+    "newaxis", "nextafter", "nn", "nonzero", "not_equal", "one_hot", "ones", "ones_like", "onnx", "op", "optimize",
     "outer", "pad", "parse_graph", "permute_dims", "pi", "placeholder", "plan_memory", "positive", "pow",
     "print_graph", "prod", "progress", "promote", "prove", "put_along_axis", "qlinear_conv", "qlinear_matmul",
     "quantize_linear", "random", "real", "reciprocal", "recompute", "registry", "remainder", "repeat",

@@ -31,7 +31,7 @@ def command(commands: Any, name: str, help: str, examples: str, act: Any) -> arg
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The positional argument MODEL."""
-    parser.add_argument("model", metavar="MODEL", help="the folder of a saved model")
+    parser.add_argument("model", metavar="MODEL", help="the folder of a saved model, or an .onnx file")
 
 
 def add_level(parser: argparse.ArgumentParser) -> None:
@@ -135,15 +135,35 @@ def load_model(path: str) -> Model:
             f"there is nothing at {path!r}",
             hint="give the folder of a saved model; `graphflow demo` makes demo_out/model",
         )
+    if place.is_file() and (place.suffix == ".onnx" or _begins_as_onnx(place)):
+        from graphflow.io import onnx
+
+        imported: Model = onnx.load(path)
+        return imported
     if not (place.is_dir() and (place / "manifest.json").exists()):
         raise FileFormatError(
             f"{path!r} is no model that GraphFlow reads",
-            hint="give the folder that gf.saved_model.save wrote; it holds manifest.json",
+            hint="give the folder that gf.saved_model.save wrote, which holds manifest.json, or an ONNX file",
         )
     from graphflow.io import saved_model
 
     model: Model = saved_model.load(path)
     return model
+
+
+def _begins_as_onnx(place: Path) -> bool:
+    """Whether a file begins as ONNX models do: with the version of the format, and then another field."""
+    try:
+        with place.open("rb") as file:
+            start = file.read(3)
+    except OSError:
+        return False
+    return (
+        len(start) == 3
+        and start[0] == 0x08
+        and 0 < start[1] < 64
+        and start[2] in b"\x12\x1a\x22\x28\x32\x3a\x42"
+    )
 
 
 def read_sizes(given: Sequence[str]) -> dict[str, int]:

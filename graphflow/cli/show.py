@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from graphflow.cli.options import add_model, command, load_model, whole
+from graphflow.errors import FileFormatError
 
 
 def add_parser(commands: Any) -> None:
@@ -13,11 +14,13 @@ def add_parser(commands: Any) -> None:
     made = command(
         commands,
         "show",
-        "print a model's inputs, outputs and size, or draw it",
+        "print a model's inputs, outputs and size, or draw it; or print what a .bmodel holds",
         """
         graphflow show demo_out/model
         graphflow show demo_out/model --text
         graphflow show demo_out/model -o net.svg --budget 40
+        graphflow show net.bmodel
+        graphflow show resnet50.onnx
         """,
         _act,
     )
@@ -35,7 +38,16 @@ def add_parser(commands: Any) -> None:
 
 def _act(options: argparse.Namespace) -> None:
     from graphflow import viz
+    from graphflow.runtime.bm1684 import bmodel
 
+    if bmodel.is_bmodel(options.model):
+        if options.text or options.output is not None:
+            raise FileFormatError(
+                f"{options.model!r} holds commands, not a graph",
+                hint=f"graphflow disassemble {options.model}",
+            )
+        print(bmodel.load(options.model))
+        return
     model = load_model(options.model)
     print(model.graph if options.text else model)
     if options.output is not None:

@@ -9,6 +9,7 @@ is too coarse for them (0.0 == -0.0, 1 == True, nan != nan), so two nodes are tw
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Mapping
 from operator import is_
 from typing import Any, NoReturn
@@ -136,11 +137,22 @@ def freeze(value: Any) -> Any:
 
 def read_only(array: np.ndarray) -> np.ndarray:
     """A C-contiguous copy that nobody can write to; such an array itself is returned as it is."""
-    if not array.flags.writeable and array.flags.c_contiguous and array.base is None:
+    if not array.flags.writeable and array.flags.c_contiguous and _is_sealed(array):
         return array
     copy = np.array(array, order="C", copy=True)
     copy.setflags(write=False)
     return copy
+
+
+def _is_sealed(array: np.ndarray) -> bool:
+    """Whether nobody else can write to it: the memory is its own, or that of bytes or a read-only mapping."""
+    owner: Any = array.base
+    while isinstance(owner, np.ndarray) and not owner.flags.writeable and owner.base is not None:
+        owner = owner.base
+    if isinstance(owner, mmap.mmap):
+        with memoryview(owner) as view:
+            return view.readonly
+    return owner is None or isinstance(owner, bytes)
 
 
 def substitute_dims(attrs: Attrs, values: Mapping[str, Any]) -> Attrs:
