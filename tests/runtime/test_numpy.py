@@ -47,7 +47,8 @@ def compiled(fetches: list[Tensor], updates: Any = (), feeds: Any = (), training
 def test_it_is_found_by_name_and_keeps_the_protocol() -> None:
     backend: Backend = get_backend("numpy")
     assert isinstance(backend, NumpyBackend) and backend.name == "numpy"
-    assert backend.pipeline("O2").endswith(",fuse") and backend.pipeline("O0") == "verify"
+    assert ",fuse," in backend.pipeline("O2") and backend.pipeline("O2").endswith(",place")
+    assert backend.pipeline("O0") == "verify"
     x = gf.placeholder("x", (2,))
     assert backend.refusal(x.node) is None
     assert compiled([x], feeds=[x]).memory() == {}

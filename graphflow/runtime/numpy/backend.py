@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.ir.node import Node
+from graphflow.optimizer.memory.plan import MemoryPlan
 from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions
@@ -30,14 +31,24 @@ class NumpyBackend:
     def compile(self, program: Program, options: CompileOptions) -> NumpyExecutable:
         """The program, ready to run; `options` have no effect, since memory is never donated here.
 
+        Where the pass `place` has run, it runs inside one allocation, which is kept from run to run.
+
         Raises:
             BackendError: if the program reads a value that nothing passes in.
         """
         return NumpyExecutable(program)
 
+    def memory_plan(self, program: Program) -> MemoryPlan | None:
+        """The plan of the arena in which a program would run; None if it runs without one."""
+        return NumpyExecutable(program).plan
+
     def pipeline(self, level: str) -> str:
-        """The level's own pipeline; above O0, regions then run as loops over blocks."""
-        return level_pipeline(level) if level == "O0" else f"{level_pipeline(level)},fuse"
+        """The level's own pipeline; above O0, regions then run as loops over blocks, all in one arena."""
+        return (
+            level_pipeline(level)
+            if level == "O0"
+            else f"{level_pipeline(level)},fuse,schedule,in-place,place"
+        )
 
     def refusal(self, node: Node) -> str | None:
         """None: every operator has a reference."""

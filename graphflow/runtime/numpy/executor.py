@@ -1,4 +1,4 @@
-"""NumpyExecutable: a program as a flat list of steps over slots, each value freed after its last use.
+"""NumpyExecutable: a program as a flat list of steps over slots, in an arena or freeing as it goes along.
 
 Results are arrays of their own: what a reference returns may be an argument, a constant or a view
 of either, and such a value is copied before it leaves.
@@ -6,7 +6,8 @@ of either, and such a value is copied before it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from graphflow.errors import BackendError
 from graphflow.ir import dims
 from graphflow.ir.found_sizes import found_in
 from graphflow.ir.node import Node, Tensor
+from graphflow.optimizer.memory.plan import MemoryPlan
 from graphflow.optimizer.program import Program
+from graphflow.runtime.numpy.arena import Arenas
 from graphflow.runtime.numpy.fused import BLOCK_BYTES, FusedStep, fused_step, in_regions
+from graphflow.runtime.numpy.layouts import Strides
+from graphflow.runtime.numpy.placing import Placing, place
 from graphflow.runtime.numpy.steps import Step
 
 _OUTSIDE = ("placeholder", "variable", "session_key")
@@ -28,14 +33,21 @@ class NumpyExecutable:
     Arguments:
         program: what to run; the pass `fuse` finds its regions.
         block_bytes: the size of a block of those loops.
+        in_arena: whether it runs inside of one planned allocation, which is kept from run to run; as the
+            program says (`Program.in_arena`) by default.
 
     Attributes:
         program: what it runs.
         updated, kept: names of the variables it updates, and of those it only reads.
         uses_key: whether random operators need the session's key.
+        poison: a byte that fills the memory of dead values, so that a wrong plan shows; None for none.
     """
 
-    def __init__(self, program: Program, block_bytes: int = BLOCK_BYTES) -> None:
+    poison: int | None = None
+
+    def __init__(
+        self, program: Program, block_bytes: int = BLOCK_BYTES, in_arena: bool | None = None
+    ) -> None:
         order = program.order()
         self.program = program
         self.updated = tuple(program.updated)
@@ -52,6 +64,9 @@ class NumpyExecutable:
         self._keys = [slot(tensor) for tensor in keys]
         self._steps = self._plan(order, block_bytes)
         self._outputs = [slot(tensor) for tensor in program.outputs]
+        sources = [node for node in order if node.op.name in _OUTSIDE]
+        wanted = program.in_arena if in_arena is None else in_arena
+        self._arenas = Arenas(partial(self._place, sources), self._slots) if wanted else None
 
     def __call__(
         self, updated: Sequence[Any], kept: Sequence[Any], feeds: Sequence[Any], key: np.ndarray | None
@@ -62,28 +77,55 @@ class NumpyExecutable:
         Raises:
             BackendError: if an operator fails, naming the node and the user's line.
         """
-        values: list[Any] = [None] * len(self._slots)
         arguments = [
-            *zip(self._feeds, feeds, strict=True),
-            *zip(self._updated, updated, strict=True),
-            *zip(self._kept, kept, strict=True),
-            *((slot, key) for slot in self._keys),
+            (slot, np.asarray(value))
+            for slot, value in (
+                *zip(self._feeds, feeds, strict=True),
+                *zip(self._updated, updated, strict=True),
+                *zip(self._kept, kept, strict=True),
+                *((slot, key) for slot in self._keys),
+            )
+            if slot is not None
         ]
-        for slot, value in arguments:
-            if slot is not None:
-                values[slot] = np.asarray(value)
-        taken = {id(value) for value in values if value is not None}
-        found: dict[str, int] = {}
+        taken = {id(value) for _, value in arguments}
+        private: frozenset[int] = frozenset()
         with np.errstate(all="ignore"):
-            for step in self._steps:
-                step.run(values, found)
-        results = [_owned(values[slot], taken) for slot in self._outputs]
+            if self._arenas is not None and all([value.flags.c_contiguous for _, value in arguments]):
+                values, private = self._arenas.run(arguments, self.poison)
+            else:
+                values = self._run_plainly(arguments)
+        for number in private:
+            own = values[self._outputs[number]]
+            taken.update((id(own), id(own.base)))
+        results = [
+            values[slot] if number in private else _owned(values[slot], taken)
+            for number, slot in enumerate(self._outputs)
+        ]
         count = self.program.fetch_count
         return results[:count], results[count:]
 
     def memory(self) -> dict[str, int]:
-        """{}: NumPy does not say."""
-        return {}
+        """The bytes of the arena, and of what operators need beside it; {} without one."""
+        plan = self.plan
+        return {} if plan is None else {"arena": plan.arena_bytes, "beside it": plan.beside_bytes}
+
+    @property
+    def plan(self) -> MemoryPlan | None:
+        """The plan of the arena that it runs in; None without one."""
+        return None if self._arenas is None else self._arenas.placing.plan
+
+    def _run_plainly(self, arguments: list[tuple[int, np.ndarray]]) -> list[Any]:
+        """The values after a run in which each is freed after its last use."""
+        values: list[Any] = [None] * len(self._slots)
+        for slot, value in arguments:
+            values[slot] = value
+        found: dict[str, int] = {}
+        for step in self._steps:
+            step.run(values, found)
+        return values
+
+    def _place(self, sources: Sequence[Node], facts: Mapping[Tensor, Strides]) -> Placing:
+        return place(sources, self._steps, self.program.outputs, facts)
 
     def _slot(self, tensor: Tensor) -> int:
         return self._slots.setdefault(tensor, len(self._slots))

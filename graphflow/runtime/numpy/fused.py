@@ -26,17 +26,30 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.regions import Region, class_of
 from graphflow.runtime.numpy.blocks import Cut, Layout, cut
 from graphflow.runtime.numpy.kernels import Kernel, kernel_of
-from graphflow.runtime.numpy.steps import Step, remember_sizes
+from graphflow.runtime.numpy.steps import Step, blame, remember_sizes
+from graphflow.runtime.numpy.workspace import lines, scratch, typed
 
 BLOCK_BYTES = 256 * 1024
 """About as much memory as a block of one operand takes; a loop has a few of them at a time."""
 
-_LINE = 64
 _MOST_CUTS = 16
 _LARGEST_ROWS = 4  # rows of more than so many blocks are reduced after the loop
 _ROW_BY_ROW = frozenset({"sum", "mean", "max", "min", "prod", "any", "all"})
 # What would give other bits in parts, or a view that is no row of its own.
 _NOT_IN_BLOCKS = frozenset({"random_gamma_slope", "real", "imag", "bitcast", "astype_float8"})
+
+
+Shape = tuple[int, ...]
+Memory = np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a loop puts its result, and its blocks; `over` says that it writes over an operand."""
+
+    result: np.ndarray
+    memory: np.ndarray
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,38 +115,42 @@ class Loop:
                 blocks = cut(shape, layouts, self.elements, self.rows.axes)
                 if blocks is not None:
                     return blocks, True
-        return (cut(shape, layouts, self.elements) if len(self.operations) > 1 else None), False
+        gains = len(self.operations) > 1 or self.operations[0].kernel is None
+        return (cut(shape, layouts, self.elements) if gains else None), False
 
-    def store(self, shape: tuple[int, ...], arrays: Sequence[np.ndarray], blocks: Cut) -> np.ndarray:
-        """The result of the last operation, whole."""
-        made = np.empty(shape, self.operations[-1].dtype)
-        for _ in self._blocks(arrays, blocks, made.reshape(blocks.sizes)):
+    def scratch_bytes(self, blocks: Cut) -> int:
+        """The memory that the blocks need besides operands and result."""
+        return self.buffers * lines(self._block_bytes(blocks))
+
+    def _block_bytes(self, blocks: Cut) -> int:
+        elements = blocks.step * math.prod(blocks.inner)
+        return elements * max(one.dtype.itemsize for one in self.operations)
+
+    def store(self, made: np.ndarray, arrays: Sequence[np.ndarray], blocks: Cut, memory: Memory) -> None:
+        """Fill `made`, which lies in row-major order, with the result of the last operation."""
+        for _ in self._blocks(arrays, blocks, made.reshape(blocks.sizes), memory):
             pass
-        return made
 
-    def reduce(self, shape: tuple[int, ...], arrays: Sequence[np.ndarray], blocks: Cut) -> np.ndarray:
-        """The reduction of the result's rows, of the shape of the other axes."""
+    def reduce(self, made: np.ndarray, shape: Shape, arrays: Any, blocks: Cut, memory: Memory) -> None:
+        """Fill `made`, which lies in row-major order, with the reduction of the result's rows."""
         assert self.rows is not None
         border = len(shape) - self.rows.axes
-        made = np.empty(shape[:border], self.rows.dtype)
         flat, done, axes = made.reshape(-1), 0, tuple(range(1, self.rows.axes + 1))
-        for block in self._blocks(arrays, blocks, None):
+        for block in self._blocks(arrays, blocks, None, memory):
             part = self.rows.reference(block.reshape(-1, *shape[border:]), axis=axes)
             if part.dtype != self.rows.dtype:
                 raise BackendError(f"the reference gave {part.dtype} for {self.rows.dtype}")
             flat[done : done + part.size] = part
             done += part.size
-        return made
 
     def _blocks(
-        self, arrays: Sequence[np.ndarray], blocks: Cut, result: np.ndarray | None
+        self, arrays: Sequence[np.ndarray], blocks: Cut, result: np.ndarray | None, memory: Memory
     ) -> Iterator[np.ndarray]:
         """Run the operations on each block; what the last one gives there, in `result` if there is one."""
         views, count = blocks.views(arrays), len(arrays)
         shape = (blocks.step, *blocks.inner)
-        size = math.prod(shape) * max(one.dtype.itemsize for one in self.operations)
-        memory = scratch(self.buffers, size)
-        outs = [_typed(memory[one.buffer], one.dtype, shape) for one in self.operations]
+        pieces = scratch(self.buffers, self._block_bytes(blocks), memory)
+        outs = [typed(pieces[one.buffer], one.dtype, shape) for one in self.operations]
         cells: list[Any] = [None] * (count + len(self.operations))
         plan = [(one.run, one.reads, one.write, full) for one, full in zip(self.operations, outs)]
         final = self.operations[-1].write if result is not None else -1
@@ -155,18 +172,6 @@ class Loop:
             yield out
 
 
-def scratch(count: int, size: int) -> list[np.ndarray]:
-    """Pieces of memory of so many bytes, each at the beginning of a cache line."""
-    size = -(-size // _LINE) * _LINE
-    memory = np.empty(count * size + _LINE, np.uint8)
-    start = -memory.ctypes.data % _LINE
-    return [memory[start + index * size : start + (index + 1) * size] for index in range(count)]
-
-
-def _typed(memory: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    return memory[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
-
-
 @dataclass(slots=True)
 class FusedStep:
     """A region to run.
@@ -175,7 +180,7 @@ class FusedStep:
         first: steps that feed the loop.
         looped: steps of the loop, for when it runs node by node.
         last: the reduction at its end, or None.
-        operands: the slots that the loop reads.
+        operands, tensors: the slots that the loop reads, and what is in them.
         loop: what runs in blocks; None if nothing does.
         cuts: what was found for the layouts of operands seen so far.
     """
@@ -184,6 +189,7 @@ class FusedStep:
     looped: list[Step]
     last: Step | None
     operands: tuple[int, ...]
+    tensors: tuple[Tensor, ...]
     loop: Loop | None
     cuts: dict[tuple[Layout, ...], tuple[Cut | None, bool]] = field(default_factory=dict)
 
@@ -195,49 +201,80 @@ class FusedStep:
         """
         for step in self.first:
             step.run(values, found)
+        self.run_loop(values, found)
+
+    def run_loop(
+        self, values: list[Any], found: dict[str, int], place: Place | None = None, to_end: bool = True
+    ) -> None:
+        """Compute the result once `first` has run.
+
+        Arguments:
+            place: where the result and the blocks lie; where the loop runs node by node it is left alone.
+            to_end: whether the reduction behind the loop is done too.
+        """
         loop, failed = self.loop, False
         if loop is not None:
             try:
-                if self._run_blocks(loop, values, found):
+                if self._run_blocks(loop, values, found, place, to_end):
                     return
-            except Exception:
+            except Exception as error:
+                if place is not None and place.over:
+                    # Operands are spoilt by now, so that a run node by node would not tell the truth.
+                    blame(self.looped[-1].node, [values[slot] for slot in self.operands], error)
                 # The run node by node raises it again and blames the node; else blocks are to blame.
                 failed = True
         for step in self.looped:
             step.run(values, found)
-        if self.last is not None:
+        if self.last is not None and to_end:
             self.last.run(values, found)
         if failed:
             self.loop = None
 
-    def _run_blocks(self, loop: Loop, values: list[Any], found: dict[str, int]) -> bool:
-        """Run the loop in blocks; False, with nothing done, if it has to run node by node."""
-        arrays = [values[slot] for slot in self.operands]
-        shape = np.broadcast_shapes(*[array.shape for array in arrays])
-        layouts = tuple([(array.shape, array.strides) for array in arrays])
+    def cut_for(self, shape: Shape, layouts: tuple[Layout, ...]) -> tuple[Cut | None, bool]:
+        """The blocks for operands of these layouts, and whether the reduction is part of the loop."""
+        loop = self.loop
+        if loop is None:
+            return None, False
         known = self.cuts.get(layouts)
         if known is None:
             known = self.cuts[layouts] = loop.cut(shape, layouts)
             if len(self.cuts) > _MOST_CUTS:
                 self.cuts.pop(next(iter(self.cuts)), None)
-        blocks, rows = known
+        return known
+
+    def _run_blocks(
+        self, loop: Loop, values: list[Any], found: dict[str, int], place: Place | None, to_end: bool
+    ) -> bool:
+        """Run the loop in blocks; False, with nothing done, if it has to run node by node."""
+        arrays = [values[slot] for slot in self.operands]
+        shape = np.broadcast_shapes(*[array.shape for array in arrays])
+        blocks, rows = self.cut_for(shape, tuple([(array.shape, array.strides) for array in arrays]))
         if blocks is None:
             return False
-        made = loop.reduce(shape, arrays, blocks) if rows else loop.store(shape, arrays, blocks)
-        done = self.looped
+        done, result = self.looped, shape
         if rows and self.last is not None:
             done = [*self.looped, self.last]
+            border = len(shape) - loop.rows.axes if loop.rows is not None else 0
+            result = shape[:border]
             if self.last.node.attrs["keepdims"]:
-                made.shape = (*made.shape, *[1] * (len(shape) - made.ndim))
+                result += (1,) * (len(shape) - border)
         declared = done[-1].node.output.type
-        if declared.is_static and made.shape != declared.shape:
+        if declared.is_static and result != declared.shape:
             return False
+        made = place.result if place is not None else np.empty(result, declared.dtype.numpy)
+        if made.shape != result:
+            return False
+        memory = place.memory if place is not None else None
+        if rows:
+            loop.reduce(made, shape, arrays, blocks, memory)
+        else:
+            loop.store(made, arrays, blocks, memory)
         remember_sizes(declared.shape, made.shape, found)
         for step in done:
             for slot in step.frees:
                 values[slot] = None
         values[done[-1].writes[0]] = made
-        if self.last is not None and not rows:
+        if self.last is not None and not rows and to_end:
             self.last.run(values, found)
         return True
 
@@ -280,8 +317,9 @@ def fused_step(
         tensor for step in looped for tensor in step.node.inputs if tensor.node not in inside
     )
     able = all(_goes_in_blocks(step) for step in looped)
-    loop = _loop([step.node for step in looped], list(operands), last, region, block_bytes) if able else None
-    return FusedStep(first, looped, last, tuple([slots[tensor] for tensor in operands]), loop)
+    nodes, read = [step.node for step in looped], tuple(operands)
+    loop = _loop(nodes, read, last, region.domain, block_bytes) if able else None
+    return FusedStep(first, looped, last, tuple([slots[tensor] for tensor in read]), read, loop)
 
 
 def _goes_in_blocks(step: Step) -> bool:
@@ -291,9 +329,13 @@ def _goes_in_blocks(step: Step) -> bool:
 
 
 def _loop(
-    nodes: Sequence[Node], operands: Sequence[Tensor], last: Step | None, region: Region, block_bytes: int
+    nodes: Sequence[Node],
+    operands: Sequence[Tensor],
+    last: Step | None,
+    domain: Sequence[Any],
+    block_bytes: int,
 ) -> Loop:
-    rows = None if last is None else _rows(last, region)
+    rows = None if last is None else _rows(last, len(domain))
     cells = {tensor: cell for cell, tensor in enumerate((*operands, *[node.output for node in nodes]))}
     last_read = {tensor: position for position, node in enumerate(nodes) for tensor in node.inputs}
     held: dict[Tensor, int] = {}
@@ -328,9 +370,9 @@ def _loop(
     return Loop(tuple(operations), count, rows, max(1, block_bytes // width))
 
 
-def _rows(last: Step, region: Region) -> Rows | None:
+def _rows(last: Step, rank: int) -> Rows | None:
     """The reduction at the end of a region if it may be done row by row."""
-    node, rank = last.node, len(region.domain)
+    node = last.node
     axes = node.attrs["axis"]
     trailing = (
         isinstance(axes, tuple) and axes == tuple(range(rank - len(axes), rank)) and 0 < len(axes) < rank
@@ -340,3 +382,13 @@ def _rows(last: Step, region: Region) -> Rows | None:
     if node.op.name == "mean" and node.inputs[0].dtype.kind not in ("float", "complex"):
         return None  # NumPy converts integers on the way, by pieces that do not end with the rows
     return Rows(functools.partial(node.op.reference, keepdims=False), node.output.dtype.numpy, len(axes))
+
+
+def alone(step: Step, block_bytes: int = BLOCK_BYTES) -> FusedStep | None:
+    """A single elementwise node as a loop; None if that must not be cut into blocks."""
+    if not _goes_in_blocks(step):
+        return None
+    operands = tuple(dict.fromkeys(step.node.inputs))
+    slots = dict(zip(step.node.inputs, step.reads))
+    loop = _loop([step.node], operands, None, (), block_bytes)
+    return FusedStep([], [step], None, tuple([slots[tensor] for tensor in operands]), operands, loop)

@@ -40,7 +40,7 @@ class Step:
         try:
             made = node.op.reference(*[values[slot] for slot in self.reads], **attrs)
         except Exception as error:
-            _blame(node, [values[slot] for slot in self.reads], error)
+            blame(node, [values[slot] for slot in self.reads], error)
         results = made if isinstance(made, tuple) else (made,)
         if len(results) != len(self.writes):
             _wrong(node, f"{len(results)} values", f"{len(self.writes)}")
@@ -64,7 +64,8 @@ def remember_sizes(declared: Shape, actual: tuple[int, ...], found: dict[str, in
             found.setdefault(symbol.name, number)
 
 
-def _blame(node: Node, arrays: Sequence[np.ndarray], error: Exception) -> NoReturn:
+def blame(node: Node, arrays: Sequence[np.ndarray], error: Exception) -> NoReturn:
+    """Raise the error of a node as one that names its operands and the user's line."""
     if isinstance(error, GraphFlowError):
         raise error.located(origin=node.origin)
     rows = [
