@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from graphflow.errors import AttributeValueError, GraphFlowError, RewriteError
+from graphflow.errors import AttributeValueError, GraphFlowError, MemoryPlanError, RewriteError
 from graphflow.files import atomic_write
 from graphflow.ir.body import Body
 from graphflow.ir.node import Node
@@ -165,6 +165,8 @@ class PassManager:
                 result = self._run(step, position)
                 if context.check:
                     _verify(context)
+            except MemoryPlanError:
+                raise  # what was asked for cannot be had: no pass failed
             except Exception as error:
                 raise self._failure(position, error, text) from error
             if context.journal.edits != edits and "regions" not in step.ensures:

@@ -50,6 +50,11 @@ def _closed(
     return bodies, outer
 
 
+@batching("after")
+def _(batch: Batch, node: Node, x: Operand, moment: Operand) -> Any:
+    return Operand(batch.again(node, x.tensor, moment.tensor), x.batched)
+
+
 @batching("call")
 def _(batch: Batch, node: Node, *operands: Operand) -> Any:
     made = opened(batch, node.attrs["body"], _flags(operands))

@@ -223,6 +223,7 @@ def _jax_vjp(one: Call, weights: list[np.ndarray | None]) -> Any:
 
 
 WITHOUT_JAX_GRADIENT = {
+    ("after", "", None): "its lowering goes by the bits, which have no slope",
     ("scatter_nd", "reduction", "mul"): "JAX has it for indices that are unique alone",
     ("while_loop", "carries", 1): "JAX has it for no while loop; test_control.py compares with scans",
 }

@@ -86,3 +86,16 @@ for selector in ((0,), (1,), (-1,)):
     sample(
         "static_case", VECTOR, MATRIX, selector=selector, choices=((0,), (1,)), period=2, branches=BRANCHES
     )
+
+WILD = np.array([[0.5, -0.0], [np.nan, np.inf]], np.float32)
+for value in (
+    WILD,
+    WILD.astype(np.float16),
+    WILD.astype(np.complex64),
+    WILD > 0,
+    np.arange(3, dtype=np.uint8),
+):
+    sample("after", value, STEPS, gradient=False)
+sample("after", VECTOR, STEPS)
+sample("after", VECTOR, np.zeros((0, 2)))
+sample("after", VECTOR, np.array(True))

@@ -6,17 +6,20 @@ affair. Moving data (reshape, slice, gather) costs no operation. The operators t
 operation for each output element have a line in `_RULES`; all others get that default.
 
 Costs need sizes: a symbolic one counts as 1, so that costs of a program with symbolic sizes compare
-as costs for each element of the unknown axes.
+as costs for each element of the unknown axes. A report can be asked for other sizes (`counted_at`); the
+optimizer decides without them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
 from graphflow.ir.body import Body
-from graphflow.ir.dims import Dim
+from graphflow.ir.dims import Dim, substitute
 from graphflow.ir.node import Node
 from graphflow.ir.types import Shape, TensorType
 from graphflow.ops.winograd import tiles
@@ -31,7 +34,31 @@ def elements(shape: Shape) -> int:
     >>> elements((2, Dim("batch"), 3))
     6
     """
-    return math.prod([1 if isinstance(size, Dim) else size for size in shape])
+    return math.prod([_counted(size) if isinstance(size, Dim) else size for size in shape])
+
+
+_sizes: ContextVar[Mapping[str, int] | None] = ContextVar("sizes that are not 1", default=None)
+
+
+@contextmanager
+def counted_at(sizes: Mapping[str, int] | None) -> Iterator[None]:
+    """Inside, these symbolic sizes count as what they are given as.
+
+    >>> with counted_at({"batch": 32}):
+    ...     elements((2, Dim("batch"), 3))
+    192
+    """
+    token = _sizes.set(sizes)
+    try:
+        yield
+    finally:
+        _sizes.reset(token)
+
+
+def _counted(size: Dim) -> int:
+    sizes = _sizes.get()
+    known = substitute(size, sizes) if sizes else size
+    return 1 if isinstance(known, Dim) else known
 
 
 def type_bytes(type: TensorType) -> int:
@@ -150,6 +177,8 @@ def _einsum(node: Node) -> int:
 
 def _body(body: Body) -> int:
     """The operations of one run of a body; remembered, as bodies do not change."""
+    if _sizes.get():
+        return total_flops(body.order())
     found = _of_bodies.get(body)
     if found is None:
         found = _of_bodies[body] = total_flops(body.order())
@@ -181,7 +210,9 @@ _RULES: dict[str, Callable[[Node], int]] = {
     "conv_transpose": _conv_transpose,
     "conv_weight_gradient": _conv_weight_gradient,
     "channels_last_conv": lambda node: 2 * _made(node) * _last_kernel(node.inputs[1].type.shape),
-    "channels_last_conv_input_gradient": lambda node: 2 * _read(node) * _last_kernel(node.inputs[1].type.shape),
+    "channels_last_conv_input_gradient": lambda node: (
+        2 * _read(node) * _last_kernel(node.inputs[1].type.shape)
+    ),
     "channels_last_conv_weight_gradient": lambda node: (
         2 * elements(node.inputs[1].type.shape) * _last_kernel(node.outputs[0].type.shape)
     ),
@@ -195,5 +226,5 @@ _RULES: dict[str, Callable[[Node], int]] = {
     **dict.fromkeys(("layer_norm", "batch_norm", "group_norm", "instance_norm"), _times_read(5)),
     **dict.fromkeys(("cholesky", "inverse", "inv", "solve", "det", "triangular_solve"), _cubic),
     **dict.fromkeys(("sort", "argsort", "top_k", "unique_all"), _sort),
-    **dict.fromkeys(("stop_gradient", "identity"), _nothing),
+    **dict.fromkeys(("stop_gradient", "identity", "after"), _nothing),
 }
