@@ -1,6 +1,6 @@
 """Placing buffers: arena, gap and time of the allocator, beside greedy planners, on hard and large instances.
 
-    python benchmarks/memory.py [FILE.csv ...] [--capacity BYTES] [--seconds 60]
+    python benchmarks/memory.py [FILE.csv ...] [--capacity BYTES] [--seconds 60] [--graphs] [--xla]
 
 Files hold instances as `id,lower,upper,size`, live in [lower, upper); with a capacity the search stops
 where it is kept. Without files there are the generated instances alone:
@@ -8,6 +8,10 @@ where it is kept. Without files there are the generated instances alone:
 - perfect packings: a rectangle of time and memory cut up by straight cuts, so that the best arena is known;
 - crowds: the same with a part of the buffers left out and lives moved a little, so that there is some waste;
 - large ones, up to 100,000 buffers, placed by the quick methods alone.
+
+With --graphs there are whole networks instead, for inference and a training step of Adam: what every value
+would take by itself, the order's peak before and after `schedule`, the arena, and the time of choosing the
+order and of placing. --xla compiles the light ones as well, for the ratio of XLA's own temporary bytes.
 
 The peers are the two planners of TensorFlow Lite (Pisarchyk and Lee, 2020), written here from the paper:
 greedy by size, and greedy by breadth, both with the best gap. Every allocation is checked by `certify`.
@@ -20,13 +24,19 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import networks
 import numpy as np
 
+import graphflow as gf
 from graphflow.errors import MemoryPlanError
-from graphflow.optimizer.memory import Buffer, allocate, certify, read_buffers
-from graphflow.optimizer.memory.units import read_bytes
+from graphflow.optimizer.memory import Buffer, MemoryReport, allocate, certify, plan_program, read_buffers
+from graphflow.optimizer.memory.order import choose_order, planned_peak
+from graphflow.optimizer.memory.units import read_bytes, show_bytes
+from graphflow.optimizer.program import Program, specialize
 
 _SLOW = 5_000  # buffers above which the peers, which are quadratic here, are left out
 
@@ -171,17 +181,93 @@ def hard() -> Iterator[tuple[str, list[Buffer]]]:
         yield f"crowd of {count}", crowd(count, np.random.default_rng(count))
 
 
+# Networks
+
+GRAPHS: tuple[tuple[str, dict[str, Any], bool], ...] = (
+    ("digits_cnn", {"batch": 64}, True),
+    ("digits_cnn", {"batch": 64, "train": True}, True),
+    ("resnet50", {"batch": 1}, True),
+    ("resnet50", {"batch": 8, "train": True}, False),
+    ("mobilenet_v2", {"batch": 1}, True),
+    ("mobilenet_v2", {"batch": 8, "train": True}, False),
+    ("unet", {"batch": 1}, False),
+    ("unet", {"batch": 1, "train": True}, False),
+    ("bert", {"batch": 1}, False),
+    ("bert", {"batch": 4, "train": True}, False),
+    ("gpt2", {"batch": 1}, False),
+    ("gpt2", {"batch": 4, "train": True}, False),
+    ("lstm", {"batch": 16}, True),
+    ("lstm", {"batch": 16, "train": True}, True),
+)
+"""Networks of benchmarks/networks.py, how they are built, and whether XLA compiles them in little time."""
+
+
+def compare_graph(name: str, options: dict[str, Any], xla: bool) -> bool:
+    """Print a row for a network; whether its arena is within 0.5 % of the bound."""
+    network = networks.NETWORKS[name](**options)
+    is_trained = network.train is not None
+    fetches = [network.loss, network.train] if is_trained else network.outputs
+    with gf.Session(network.graph) as session:
+        report = session.memory(fetches, compiled=xla)
+    assert report.source is not None
+    given, order_seconds, plan_seconds = _timed(report.source.program)
+    buffers = [replace(one, size=-(-one.size // 64) * 64) for one in report.plan.buffers()]
+    bound = report.lower_bound_bytes
+    peers = [f"{100 * (peer(buffers) / bound - 1):.1f} %" for peer in (greedy_by_size, greedy_by_breadth)]
+    label = f"{name} {'training' if is_trained else 'inference'}, {options['batch']}"
+    print(
+        f"{label:<28}{len(report.plan.order):>6,}{show_bytes(report.naive_bytes):>10}{show_bytes(given):>10}"
+        f"{show_bytes(bound):>10}{show_bytes(report.arena_bytes):>10}{100 * report.gap:>7.2f} %"
+        f"{order_seconds:>8.2f}{plan_seconds:>8.2f}{peers[0]:>9}{peers[1]:>9}{_ratio(report):>8}",
+        flush=True,
+    )
+    return report.gap <= 0.005
+
+
+def _timed(program: Program) -> tuple[int, float, float]:
+    """The peak of the order without `schedule`, and the seconds of choosing an order and of placing."""
+    plain = specialize(program, {})
+    plain.schedule = ()
+    order = plain.order()
+    start = time.perf_counter()
+    choose_order(order, plain.outputs)
+    chosen = time.perf_counter()
+    plan_program(program)
+    return planned_peak(order, plain.outputs), chosen - start, time.perf_counter() - chosen
+
+
+def _ratio(report: MemoryReport) -> str:
+    temporary = report.backend_bytes.get("temp")
+    return "-" if temporary is None else f"{report.arena_bytes / temporary:.2f}"
+
+
+def graphs(xla: bool) -> None:
+    """Rows for all networks."""
+    print(
+        f"\nnetworks: arena and peaks; the gaps of the greedy planners; our arena / XLA's temporary bytes\n"
+        f"{'':<28}{'nodes':>6}{'naive':>10}{'given':>10}{'bound':>10}{'arena':>10}{'gap':>9}{'order s':>8}"
+        f"{'plan s':>8}{'by size':>9}{'breadth':>9}{'of XLA':>8}"
+    )
+    kept = [compare_graph(name, options, xla and is_light) for name, options, is_light in GRAPHS]
+    print(f"{sum(kept)} of {len(kept)} within 0.5 % of the bound")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, help="instances as id,lower,upper,size")
     parser.add_argument("--capacity", type=read_bytes, help="of the instances in the files")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each hard instance (60)")
     parser.add_argument("--quick", action="store_true", help="place the files by the quick methods alone")
+    parser.add_argument("--graphs", action="store_true", help="networks instead of instances")
+    parser.add_argument("--xla", action="store_true", help="compile the light networks, for XLA's numbers")
     options = parser.parse_args()
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, numpy {np.__version__}"
     )
+    if options.graphs or options.xla:
+        graphs(options.xla)
+        return
     if options.files:
         heading("instances from files; the last columns are the gaps of the greedy planners")
         limit = None if options.quick else options.seconds

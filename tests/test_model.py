@@ -14,7 +14,7 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.opdef import registry
 from graphflow.ir.text import print_graph
 from graphflow.ir.verify import verify
-from graphflow.model import Model, memory_report, optimize, plan_memory
+from graphflow.model import Model, optimize, plan_memory
 from graphflow.ops import initializers
 from graphflow.ops.declare import assign, constant, placeholder, training, variable
 from graphflow.session.session import Session
@@ -249,7 +249,7 @@ def test_memory_of_a_model(dense) -> None:
         model = Model(g, [t["x"]], [exp(matmul(t["y"], np.ones((3, 3), np.float32)))])
     plan = plan_memory(model, {"batch": 8})
     assert 0 < plan.lower_bound_bytes <= plan.arena_bytes
-    assert memory_report(model, {"batch": 16}).plan.output_bytes == 16 * 3 * 4
+    assert plan_memory(model, {"batch": 16}).plan.output_bytes == 16 * 3 * 4
     with pytest.raises(GraphFlowError, match="batch"):
         plan_memory(model)
 

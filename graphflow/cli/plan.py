@@ -1,4 +1,4 @@
-"""`graphflow plan`: the memory a model needs, or that of buffers in a CSV file, beside its lower bound."""
+"""`graphflow plan`: the memory a model needs and how it fits a budget, or that of buffers in a CSV file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from graphflow.optimizer.memory import Allocation, Buffer
 
 _SECONDS_TO_FIT, _SECONDS = 60.0, 5.0
-_FOR_TABLES = ("capacity", "seconds", "output", "picture")
+_FOR_TABLES = ("capacity", "seconds", "output")
+_FOR_MODELS: dict[str, Any] = {
+    "size": [],
+    "fit": None,
+    "backend": None,
+    "precision": None,
+    "memory_budget": None,
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -35,6 +42,8 @@ def add_parser(commands: Any) -> None:
         """
         graphflow plan demo_out/model --size batch=32
         graphflow plan demo_out/model --size batch=32 --json > memory.json
+        graphflow plan demo_out/model --size batch=256 --fit 1MB --picture memory.svg
+        graphflow plan demo_out/model --size batch=256 --backend jax
         graphflow plan buffers.csv --capacity 1MiB --output placed.csv --picture placed.svg
         """,
         _act,
@@ -45,6 +54,21 @@ def add_parser(commands: Any) -> None:
     add_level(made)
     add_sizes(made)
     made.add_argument("--json", action="store_true", help="print everything as JSON")
+    made.add_argument("--picture", metavar="FILE", help="draw addresses over time into FILE (.svg)")
+    model = made.add_argument_group("for a model")
+    model.add_argument(
+        "--fit", metavar="BYTES", type=_bytes, help="rank what would bring the arena within so many bytes"
+    )
+    model.add_argument(
+        "--backend", metavar="NAME", help="where it would run (numpy); jax compiles it and adds XLA's numbers"
+    )
+    model.add_argument("--precision", choices=("bfloat16", "float16"), help="compute products in 16 bits")
+    model.add_argument(
+        "--memory-budget",
+        metavar="BYTES",
+        type=_bytes,
+        help="compute values again to keep within so many bytes",
+    )
     table = made.add_argument_group("for a .csv file")
     table.add_argument(
         "--capacity", metavar="BYTES", type=_bytes, help="what there is, such as 1048576, 64MB or 64MiB"
@@ -56,7 +80,6 @@ def add_parser(commands: Any) -> None:
         help=f"how long to search at most ({_SECONDS_TO_FIT:g} to keep to a capacity, else {_SECONDS:g})",
     )
     table.add_argument("--output", metavar="FILE", help="write the table with offsets into FILE (.csv)")
-    table.add_argument("--picture", metavar="FILE", help="draw addresses over time into FILE (.svg)")
 
 
 def _bytes(text: str) -> int:
@@ -85,21 +108,35 @@ def _act(options: argparse.Namespace) -> None:
     for name in _FOR_TABLES:
         if getattr(options, name) is not None:
             raise AttributeValueError(f"--{name} is for .csv files", hint="leave it out for a model")
-    from graphflow.model import memory_report
+    from graphflow.model import plan_memory
 
     sizes = read_sizes(options.size)
     model = load_model(options.model)
     check_sizes(model, sizes)
-    report = memory_report(model, sizes, level=options.level)
-    print(json.dumps(report.to_dict(), indent=1) if options.json else report)
+    report = plan_memory(
+        model, sizes, options.level, options.backend or "numpy",
+        precision=options.precision, memory_budget=options.memory_budget,
+    )  # fmt: skip
+    fit = None if options.fit is None else report.fit(options.fit)
+    if options.json:
+        print(json.dumps({**report.to_dict(), **({} if fit is None else {"fit": fit.to_dict()})}, indent=1))
+    else:
+        print("\n\n".join(map(str, [report] if fit is None else [report, fit])))
+    if options.picture is not None:
+        report.picture(options.picture, Path(options.model).name)
+        _tell_written(options, [options.picture])
+    if fit is not None:
+        fit.require()
 
 
 def _plan_table(options: argparse.Namespace) -> None:
     from graphflow.optimizer.memory import allocate, certify, read_buffers, write_offsets
-    from graphflow.viz.memory import draw_memory
+    from graphflow.optimizer.memory.picture import draw_memory
 
-    if options.size:
-        raise AttributeValueError("--size is for models", hint="leave it out for a .csv file")
+    for name, unset in _FOR_MODELS.items():
+        if getattr(options, name) != unset:
+            shown = name.replace("_", "-")
+            raise AttributeValueError(f"--{shown} is for models", hint="leave it out for a .csv file")
     buffers = read_buffers(options.model)
     limit = options.seconds
     if limit is None:
@@ -118,7 +155,11 @@ def _plan_table(options: argparse.Namespace) -> None:
     if options.picture is not None:
         title = Path(options.model).stem
         draw_memory(buffers, allocation, options.picture, title, options.capacity)
-    for path in filter(None, [options.output, options.picture]):
+    _tell_written(options, [options.output, options.picture])
+
+
+def _tell_written(options: argparse.Namespace, paths: list[str | None]) -> None:
+    for path in filter(None, paths):
         print("wrote", path, file=sys.stderr if options.json else sys.stdout)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graphflow.ir.body import nested_nodes
 from graphflow.ir.node import Node, Tensor
-from graphflow.optimizer.analysis.cost import total_bytes, total_flops, type_bytes
+from graphflow.optimizer.analysis.cost import counted_at, total_bytes, total_flops, type_bytes
 from graphflow.optimizer.analysis.regions import Region
 from graphflow.optimizer.declines import declines
 from graphflow.optimizer.journal import Journal, Remark
@@ -62,7 +62,7 @@ class Totals:
 
     Attributes:
         nodes: how many there are.
-        flops: floating-point operations of one run; symbolic sizes count as 1.
+        flops: floating-point operations of one run; symbolic sizes count as the journal says, or as 1.
         weight_bytes: of variables and constants.
         peak_bytes: the planned memory peak, or None if no plan was given.
         inside: how many nodes there are in the bodies of loops and branches, at all depths.
@@ -237,9 +237,11 @@ def explain(
     ]
     if journal.meter is not None and journal.meter.passes and original_plan is optimized_plan is None:
         peaks = [journal.meter.passes[0].before.peak_bytes, journal.meter.passes[-1].after.peak_bytes]
+    with counted_at(journal.sizes):
+        before, after = _totals(first, peaks[0]), _totals(last, peaks[1])
     return Report(
-        before=_totals(first, peaks[0]),
-        after=_totals(last, peaks[1]),
+        before=before,
+        after=after,
         label=journal.label,
         seconds=sum(record.seconds for record in journal.passes),
         lines=tuple(_lines(journal)),

@@ -18,13 +18,13 @@ confused with nodes of the same names around it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.errors import AttributeValueError
 from graphflow.ir.body import Body
 from graphflow.ir.node import Node, Tensor
-from graphflow.optimizer.analysis.cost import node_bytes, node_flops
+from graphflow.optimizer.analysis.cost import counted_at, node_bytes, node_flops
 from graphflow.optimizer.budget import Budget
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Journal:
         limit: how many edits may be made; any number by default. A body with edits inside is put in
             place all the same.
         meter: measures each pass and rule; nothing does by default.
+        sizes: what symbolic sizes count as in FLOP and bytes; 1 by default.
 
     Attributes:
         edits: how many there were.
@@ -133,7 +134,13 @@ class Journal:
         AttributeValueError: for an unknown level, or a limit that is no count.
     """
 
-    def __init__(self, level: str = "counts", limit: int | None = None, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        level: str = "counts",
+        limit: int | None = None,
+        meter: Meter | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
         if level not in LEVELS:
             raise AttributeValueError(f"a journal has no level {level!r}", hint="use " + ", ".join(LEVELS))
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
@@ -143,6 +150,7 @@ class Journal:
         self.level = level
         self.limit = limit
         self.meter = meter
+        self.sizes = dict(sizes or {})
         self.budget: Budget | None = None
         self.excluded: frozenset[str] = frozenset()
         self.stops: dict[str, int] = {}
@@ -188,8 +196,9 @@ class Journal:
         tally.added += len(added)
         if not self.detailed:
             return
-        flops = sum(map(node_flops, added)) - sum(map(node_flops, removed))
-        moved = sum(map(node_bytes, added)) - sum(map(node_bytes, removed))
+        with counted_at(self.sizes):
+            flops = sum(map(node_flops, added)) - sum(map(node_flops, removed))
+            moved = sum(map(node_bytes, added)) - sum(map(node_bytes, removed))
         tally.flops += flops
         tally.bytes += moved
         sequence = len(self._entries)

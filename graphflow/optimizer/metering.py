@@ -4,24 +4,24 @@ A journal with a meter is told of every pass, and the driver lets it hold a cloc
 runs without one, and pays nothing; a report runs the optimizer, which is deterministic, again with one.
 
     nodes, FLOP, bytes   of the program between passes, from types; of a rule, by its journal entries
-    planned peak         the arena that a memory plan needs; after each firing of a rule as well, until
+    planned peak         the arena that a quick memory plan needs; after each firing of a rule as well, until
                          `PLANNED` nodes have been planned for that
     seconds              of a pass; of a rule, in matching, building and replacing
 
-A plan needs sizes, so those that are symbolic count as 1.
+A plan needs sizes; those that are symbolic count as 1, or as the meter is told.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.errors import GraphFlowError
 from graphflow.ir.dims import symbols_of
 from graphflow.ir.node import Node, Tensor
-from graphflow.optimizer.analysis.cost import total_bytes, total_flops
+from graphflow.optimizer.analysis.cost import counted_at, total_bytes, total_flops
 from graphflow.optimizer.memory.plan import plan_program
 from graphflow.optimizer.program import Program, specialize
 
@@ -62,16 +62,16 @@ class RuleCost:
         self.peak_bytes: int | None = None
 
 
-def planned_peak(program: Program) -> int | None:
-    """The arena of a memory plan, symbolic sizes taken as 1; None if the program cannot be planned."""
+def planned_peak(program: Program, sizes: Mapping[str, int] | None = None) -> int | None:
+    """The arena of a memory plan for some sizes, others taken as 1; None if it cannot be planned."""
     try:
-        return plan_program(at_ones(program)).arena_bytes
+        return plan_program(at_sizes(program, sizes or {}), seconds=0.0).arena_bytes
     except GraphFlowError:
         return None
 
 
-def at_ones(program: Program) -> Program:
-    """The program itself if all its sizes are known, else a copy in which unknown ones are 1.
+def at_sizes(program: Program, sizes: Mapping[str, int]) -> Program:
+    """The program itself if all its sizes are known, else a copy with these, and 1 for others.
 
     Raises:
         GraphFlowError: if there are sizes that only a run can tell, or that cannot be 1.
@@ -80,7 +80,7 @@ def at_ones(program: Program) -> Program:
     names: dict[str, int] = {}
     for tensor in _tensors(program, nodes):
         if not tensor.type.is_static:
-            names.update(dict.fromkeys(symbols_of(tensor.shape), 1))
+            names.update({name: sizes.get(name, 1) for name in symbols_of(tensor.shape)})
     return specialize(program, names) if names else program
 
 
@@ -93,13 +93,18 @@ def _tensors(program: Program, nodes: Sequence[Node]) -> Iterator[Tensor]:
 class Meter:
     """Measures one optimisation.
 
+    Arguments:
+        planned: how many nodes are planned for the peaks of rules, at most.
+        sizes: what symbolic sizes count as; 1 by default.
+
     Attributes:
         passes: a PassCost for each pass that ran.
         rules: a RuleCost for each (pass, rule) that the driver tried, in the order of first use.
         overhead: the seconds that measuring itself took, which count for no pass and no rule.
     """
 
-    def __init__(self, planned: int = PLANNED) -> None:
+    def __init__(self, planned: int = PLANNED, sizes: Mapping[str, int] | None = None) -> None:
+        self.sizes = dict(sizes or {})
         self.passes: list[PassCost] = []
         self.rules: dict[tuple[str, str], RuleCost] = {}
         self.overhead = 0.0
@@ -122,9 +127,10 @@ class Meter:
         self._last, self._peak = after, after.peak_bytes
 
     def _measured(self, program: Program) -> Measure:
-        with self._unseen():
+        with self._unseen(), counted_at(self.sizes):
             nodes = program.order()
-            return Measure(len(nodes), total_flops(nodes), total_bytes(nodes), planned_peak(program))
+            peak = planned_peak(program, self.sizes)
+            return Measure(len(nodes), total_flops(nodes), total_bytes(nodes), peak)
 
     @contextmanager
     def _unseen(self) -> Iterator[None]:
@@ -169,7 +175,7 @@ class Meter:
             self._peak = cost.peak_bytes = None
             return
         with self._unseen():
-            peak = planned_peak(rewriter.program)
+            peak = planned_peak(rewriter.program, self.sizes)
         if peak is not None:
             cost.peak_bytes = (cost.peak_bytes or 0) + peak - self._peak
         self._peak = peak

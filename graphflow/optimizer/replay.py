@@ -90,7 +90,8 @@ def measured_report(report: Report) -> Report:
     """The report of the same optimisation with a meter; see `Report.measured`."""
     from graphflow.optimizer.explain import explain
 
-    journal = Journal("remarks", report.journal.limit, Meter())
+    sizes = report.journal.sizes
+    journal = Journal("remarks", report.journal.limit, Meter(sizes=sizes), sizes)
     journal.expected = frozenset(report.journal.failures)
     journal.expected_stops = dict(report.journal.stops)
     program = _again(report, journal)

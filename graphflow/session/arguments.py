@@ -8,6 +8,7 @@ from typing import Any
 from graphflow.errors import BackendError, SessionError
 from graphflow.ir import provenance
 from graphflow.ir.graph import Graph, peek_default_graph
+from graphflow.optimizer.memory.units import read_bytes
 from graphflow.runtime.backend import Backend, backend_names, get_backend
 
 LEVELS = ("O0", "O1", "O2", "O3")
@@ -84,5 +85,23 @@ def checked_segment_nodes(count: Any) -> int | None:
     if value < 1:
         raise SessionError(
             f"segment_nodes is {count!r:.80}", hint="pass a number of nodes, or None to compile all as one"
+        )
+    return value
+
+
+def checked_memory_budget(budget: Any) -> int:
+    """A number of bytes from 1 on, given as an int or as text such as "512MB"; 0 for None, no budget."""
+    if budget is None:
+        return 0
+    if isinstance(budget, str):
+        value = read_bytes(budget)
+    else:
+        try:
+            value = -1 if isinstance(budget, bool) else operator.index(budget)
+        except TypeError:
+            value = -1
+    if value < 1:
+        raise SessionError(
+            f"memory_budget is {budget!r:.80}", hint='pass a number of bytes, such as 512_000_000 or "512MB"'
         )
     return value

@@ -198,7 +198,9 @@ class ProgramCache:
                     del plan.variants[next(iter(plan.variants))]
         return made
 
-    def specialized(self, program: Program, sizes: Mapping[str, int]) -> Program:
+    def specialized(
+        self, program: Program, sizes: Mapping[str, int], journal: Journal | None = None
+    ) -> Program:
         """A program with its sizes known, and simplified by what follows from that.
 
         Raises:
@@ -206,7 +208,9 @@ class ProgramCache:
         """
         made = specialize(program, sizes)
         require_static(made)
-        return self.choices.simplified(made) if sizes and not self.choices.changes_nothing else made
+        if sizes and not self.choices.changes_nothing:
+            made = self.choices.simplified(made, self.backend, journal=journal)
+        return self.choices.fitted(made)
 
     def _compile(self, plan: Plan, shapes: Shapes, values: Values, sizes: dict[str, int]) -> Variant:
         started = time.perf_counter()
@@ -252,7 +256,9 @@ class ProgramCache:
         choices = self.choices.without(rules)
         program = specialize(choices.optimized(self.extract(signature), self.backend), sizes)
         require_static(program)
-        return self.backend.compile(choices.simplified(program) if sizes else program, self.options)
+        if sizes:
+            program = choices.simplified(program, self.backend)
+        return self.backend.compile(choices.fitted(program), self.options)
 
     def _cause(self, plan: Plan, sizes: Mapping[str, int], values: Values) -> str:
         if plan.last is not None:

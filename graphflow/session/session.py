@@ -19,11 +19,12 @@ from graphflow.optimizer.rule import Rule
 from graphflow.runtime.backend import SEGMENT_NODES, Backend, CompileOptions, Executable
 from graphflow.session import arguments, checkpoint, reports
 from graphflow.session.cache import Compile, Plan, ProgramCache
+from graphflow.session.call import Call
 from graphflow.session.callable import Binding, make_step
 from graphflow.session.choices import checked_choices
 from graphflow.session.debug import Debug
 from graphflow.session.feeds import needed_placeholders, to_array
-from graphflow.session.fetches import Fetches, fetch_key, parse_fetches
+from graphflow.session.fetches import fetch_key, parse_fetches
 from graphflow.session.growth import GrowthWatch
 from graphflow.session.profile import Profile, profile_program
 from graphflow.session.signature import (
@@ -43,32 +44,6 @@ class _NoArray:
     """The type of nothing that is fed."""
 
 
-class _Call:
-    """What a pair of fetches and feed keys has been found to mean.
-
-    Attributes:
-        fetches: the fetches, taken apart.
-        flag: the key under which the training flag is fed, or None.
-        slots: for each feed, in program order, its key, dtype and tensor.
-        plan: the plan, where the training flag is not fed.
-        to_host, to_device: turn the fetched device arrays into the result.
-    """
-
-    __slots__ = ("fetches", "flag", "plan", "plans", "slots", "to_device", "to_host")
-
-    def __init__(
-        self, fetches: Fetches, fed: Mapping[Tensor, Any], flag: Any, get: Callable[[Any], Any]
-    ) -> None:
-        self.fetches = fetches
-        self.to_host = fetches.assembler(get)
-        self.to_device = fetches.assembler()
-        self.flag = flag
-        ordered = sorted(fed, key=lambda tensor: (tensor.node.id, tensor.index))
-        self.slots = [(fed[tensor], tensor.dtype.numpy, tensor) for tensor in ordered]
-        self.plans: dict[bool, Plan] = {}
-        self.plan: Plan | None = None
-
-
 class Session:
     """Runs a graph.
 
@@ -83,12 +58,16 @@ class Session:
         segment_nodes: a program of more nodes is compiled in segments, so that it compiles in good time;
             None never does that. See docs/big-graphs.md.
         pipeline: optimizer passes in string form, instead of the level's.
+        precision: "bfloat16" or "float16" computes products, and what stands it, in 16 bits; see
+            docs/precision.md.
         rules, passes: of your own; rules are tried after those of the package, passes are named by
             `pipeline` or `include`.
         include, exclude: names of rules, tags of rules, and passes.
         check_values: compare what each rule replaces on the values of the first run, and go on without
             a rule that is wrong, with a warning; see `session.debug`.
         nan_guard: raise NonFiniteError where a result has NaN or infinity, naming the node that makes it.
+        memory_budget: the most that intermediate values may take, in bytes or as text such as "512MB";
+            what is too much is computed again instead of kept. See docs/recomputation.md.
 
     Attributes:
         variables: their values, as a mapping; see `Variables`.
@@ -116,12 +95,14 @@ class Session:
         *,
         segment_nodes: int | None = SEGMENT_NODES,
         pipeline: str = "",
+        precision: str | None = None,
         rules: Sequence[Rule] = (),
         passes: Sequence[type[Pass]] = (),
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         check_values: bool = False,
         nan_guard: bool = False,
+        memory_budget: int | str | None = None,
     ) -> None:
         self.graph = arguments.graph_or_current(graph)
         self.backend = arguments.checked_backend(backend)
@@ -130,10 +111,11 @@ class Session:
         folder = None if cache_dir is None else str(cache_dir)
         options = CompileOptions(self.donate, folder, arguments.checked_segment_nodes(segment_nodes))
         self.variables = Variables(self.graph, self.backend, arguments.checked_seed(seed))
-        choices = checked_choices(self.level, pipeline, rules, passes, include, exclude)
+        budget = arguments.checked_memory_budget(memory_budget)
+        choices = checked_choices(self.level, pipeline, rules, passes, include, exclude, budget, precision)
         debug = Debug(check_values, nan_guard, self.variables) if check_values or nan_guard else None
         self._cache = ProgramCache(self.backend, choices, options, self._bind, debug)
-        self._calls: dict[Any, _Call] = {}
+        self._calls: dict[Any, Call] = {}
         self._names = NameIndex(self.graph)
         self._growth = GrowthWatch(self.graph)
         self._nodes = self.graph.nodes
@@ -264,7 +246,7 @@ class Session:
         binding = Binding(self._cache, self.variables, plan, parsed, self._device_type)
         return make_step(binding, list(fed))
 
-    def _prepare(self, fetches: Any, feed_dict: Mapping[Any, Any] | None) -> _Call:
+    def _prepare(self, fetches: Any, feed_dict: Mapping[Any, Any] | None) -> Call:
         """Find out, and remember, what fetches and feed keys mean."""
         key = fetch_key(self._require_open(fetches))
         if not isinstance(feed_dict, Mapping | None):
@@ -274,7 +256,7 @@ class Session:
         keys = tuple(feed_dict or ())
         parsed = parse_fetches(fetches, self.graph, self._names.find)
         fed, flag = parse_feed_keys(keys, self.graph, self._names)
-        call = _Call(parsed, fed, flag, self.backend.get)
+        call = Call(parsed, fed, flag, self.backend.get)
         if flag is None:
             call.plan = self._cache.plan(signature_of(parsed, fed, parsed.training))
         return self._calls.setdefault((key, keys), call)
@@ -284,7 +266,7 @@ class Session:
         self.variables.ensure((*executable.updated, *executable.kept))
         return make_runner(executable, self.variables, self.donate)
 
-    def _plan(self, call: _Call, feed_dict: Any) -> Plan:
+    def _plan(self, call: Call, feed_dict: Any) -> Plan:
         """The plan of a call whose training flag is fed."""
         training = training_value(feed_dict[call.flag])
         plan = call.plans.get(training)
@@ -303,7 +285,11 @@ class Session:
     # Looking inside
 
     def explain(
-        self, fetches: Any, feeds: Sequence[Any] | None = None, training: bool | None = None
+        self,
+        fetches: Any,
+        feeds: Sequence[Any] | None = None,
+        training: bool | None = None,
+        sizes: Mapping[str, int] | None = None,
     ) -> Report:
         """What the optimizer does to the program of these fetches, edit by edit.
 
@@ -311,11 +297,15 @@ class Session:
             fetches: as in `run`.
             feeds: the tensors or names that are fed; by default the placeholders that are needed.
             training: the training flag; by default True if the fetches train, else False.
+            sizes: values of the symbolic sizes, which count as 1 by default.
 
         Returns:
             a Report; print it.
+
+        Raises:
+            SessionError: if there are sizes, but not all that are needed.
         """
-        return reports.explain_program(self._cache, self._signature(fetches, feeds, training))
+        return reports.explain_program(self._cache, self._signature(fetches, feeds, training), sizes)
 
     def memory(
         self,
@@ -323,15 +313,17 @@ class Session:
         sizes: Mapping[str, int] | None = None,
         feeds: Sequence[Any] | None = None,
         training: bool | None = None,
+        compiled: bool = False,
     ) -> MemoryReport:
         """The memory that a run of these fetches needs, as planned, beside the backend's own numbers.
 
         Arguments:
             fetches, feeds, training: as in `explain`.
             sizes: values of the symbolic sizes; by default those of the last run of these fetches.
+            compiled: compile for these sizes if no run has yet, so that the backend's numbers are there.
 
         Returns:
-            a MemoryReport; print it. The backend's numbers are there if it has compiled these sizes.
+            a MemoryReport; print it, draw it by `.picture(path)`, ask it how to `.fit("64MB")`.
 
         Raises:
             SessionError: if a symbolic size has no value.
@@ -342,7 +334,7 @@ class Session:
         >>> gf.Session(backend="numpy").memory(y * y + y, sizes={"batch": 2}).plan.output_bytes
         8000
         """
-        return reports.memory_of(self._cache, self._signature(fetches, feeds, training), sizes)
+        return reports.memory_of(self._cache, self._signature(fetches, feeds, training), sizes, compiled)
 
     def profile(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, repeats: int = 3) -> Profile:
         """Time and bytes of each node of the optimised program, each run as a program of its own.

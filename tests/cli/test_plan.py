@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import graphflow as gf
 from graphflow.cli.options import read_sizes
 from graphflow.errors import AttributeValueError
 from tests.cli.conftest import Answer
@@ -128,3 +130,48 @@ def test_options_that_make_no_sense(call: Call, table: Path, options: list[str],
 
 def test_a_model_takes_no_capacity(call: Call, model: Path) -> None:
     assert "--capacity is for .csv files" in call("plan", model, "--capacity", "1MB").err
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with values that do not lie in one another's place."""
+    with gf.Graph("wide") as graph:
+        x = gf.placeholder("x", ("batch", 100))
+        y = gf.sum(gf.exp(x) * gf.sum(gf.tanh(x) @ np.ones((100, 100), np.float32)), axis=1)
+    return gf.saved_model.save(tmp_path_factory.mktemp("plan") / "wide", gf.Model(graph, [x], {"y": y}))
+
+
+def test_a_model_is_drawn_and_fitted(call: Call, wide: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "memory.svg"
+    status, out, err = call("plan", wide, "--size", "batch=1000", "--fit", "80 kB", "--picture", drawn)
+    assert (status, err) == (0, "")
+    assert "checked: " in out and "smaller batch" in out and f"wrote {drawn}" in out
+    assert drawn.read_text("utf-8").startswith("<?xml") and "peak at" in drawn.read_text("utf-8")
+    batch = out.partition("batch=")[2].split()[0]
+    again = call("plan", wide, "--size", f"batch={batch}", "--fit", "80 kB")
+    assert again.status == 0 and "is within 80.0 kB as it is" in again.out
+
+
+def test_fits_as_json(call: Call, wide: Path) -> None:
+    data = json.loads(call("plan", wide, "--size", "batch=1000", "--fit", "80kB", "--json").out)
+    assert data["fit"]["budget_bytes"] == 80_000 and data["fit"]["is_possible"] is True
+    assert data["certificate"].startswith("checked")
+
+
+def test_an_impossible_budget_names_the_least(call: Call, wide: Path) -> None:
+    status, out, err = call("plan", wide, "--size", "batch=4", "--fit", 1)
+    assert status == 1 and "the least that was found is" in out
+    assert "the budget of 1 B is below the least that was found" in err and "there have to be" in err
+
+
+def test_backends_and_precisions(call: Call, model: Path) -> None:
+    pytest.importorskip("jax")
+    assert "jax says: " in call("plan", model, "--size", "batch=8", "--backend", "jax").out
+    assert call("plan", model, "--size", "batch=8", "--precision", "bfloat16").status == 0
+    assert "there is no backend 'tpu'" in call("plan", model, "--size", "batch=8", "--backend", "tpu").err
+
+
+@pytest.mark.parametrize("option", ["--fit", "--memory-budget"])
+def test_budgets_are_for_models(call: Call, table: Path, model: Path, option: str) -> None:
+    assert f"{option} is for models" in call("plan", table, option, "1MB").err
+    assert "'x' is no number of bytes" in call("plan", model, "--size", "batch=1", option, "x").err

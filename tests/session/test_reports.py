@@ -55,3 +55,60 @@ def test_sizes_that_disagree_are_refused() -> None:
     x, y = gf.placeholder("x", ("n",)), gf.placeholder("y", ("m",))
     with gf.Session(backend="numpy") as sess, pytest.raises(FeedError, match="needs n == m"):
         sess.memory(x + y, {"n": 1, "m": 2})
+
+
+def test_explain_counts_with_the_sizes_that_it_is_told(backend: str) -> None:
+    x = gf.placeholder("x", ("n", 10))
+    y = gf.mean(gf.exp(x * 1.0) @ np.ones((10, 10), np.float32), axis=1)
+    with gf.Session(backend=backend) as sess:
+        one, many = sess.explain(y), sess.explain(y, sizes={"n": 32})
+        assert "counted with n = 1" in str(one) and "counted with n = 32" in str(many)
+        assert "it is chosen once the sizes" in str(one) and "it is chosen once the sizes" not in str(many)
+        assert many.before.flops == 32 * one.before.flops
+        assert [line.rule for line in many.lines] == [line.rule for line in one.lines]
+        saved = {line.rule: line.flops for line in many.lines}
+        assert (
+            saved["neutral_element"] == 32 * {line.rule: line.flops for line in one.lines}["neutral_element"]
+        )
+        assert sess.explain(y, sizes={"n": 1}).before == one.before
+        assert many.diff("canonicalize") and many.of("exp") and many.replay(1) is not None
+        with pytest.raises(SessionError, match="the report depends on the size n"):
+            sess.explain(y, sizes={})
+        with pytest.raises(SessionError, match="no size 'm'"):
+            sess.explain(y, sizes={"m": 3})
+
+
+def test_explain_tells_what_is_edited_once_sizes_are_known() -> None:
+    x = gf.placeholder("x", ("n", 10))
+    y = gf.exp(gf.concat([x, gf.tanh(x)])[:3])
+    with gf.Session(backend="numpy") as sess:
+        assert sess.explain(y).note == ""
+        report = sess.explain(y, sizes={"n": 1})
+    assert report.note == "1 more edit by slice_of_everything once it is known that n = 1"
+    assert str(report).endswith(report.note)
+
+
+def test_memory_compiles_if_told(backend: str) -> None:
+    x = gf.placeholder("x", ("n", 10))
+    y = gf.sum(gf.exp(x) * gf.tanh(x))
+    with gf.Session(backend=backend) as sess:
+        assert not sess.memory(y, {"n": 3}).backend_bytes and not sess.compiles
+        report = sess.memory(y, {"n": 3}, compiled=True)
+        assert len(sess.compiles) == 1 and report.backend == backend and report.backend_bytes
+        sess.memory(y, {"n": 3}, compiled=True)
+        sess.run(y, {x: np.zeros((3, 10))})
+        assert len(sess.compiles) == 1
+
+
+def test_xlas_numbers_stand_beside_a_program_in_segments() -> None:
+    pytest.importorskip("jax")
+    h = x = gf.placeholder("x", (64, 64))
+    for _ in range(12):
+        h = gf.sin(h @ x)
+    whole, parts = gf.Session(), gf.Session(segment_nodes=6)
+    plans = [sess.memory(h, compiled=True) for sess in (whole, parts)]
+    assert "segments" in parts.compiles[0].note and not whole.compiles[0].note
+    for report in plans:
+        assert report.backend_bytes["arguments"] == report.plan.argument_bytes == 64 * 64 * 4
+        assert 0 < report.backend_bytes["temp"] <= 4 * report.arena_bytes
+        assert "jax says: " in str(report) and "of the arena)" in str(report)

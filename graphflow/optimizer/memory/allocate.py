@@ -33,6 +33,8 @@ from graphflow.optimizer.memory.windows import lower_by_windows
 GREEDY_LIMIT = 4096
 _WINDOWS = 40  # that are placed anew after a sweep
 _STATES = 2_000  # of a small search, that are looked at where no time is given
+_STATES_IF_FAR = 10_000  # the same where the quick placements are further than this above the bound
+_FAR = 1.005
 _GOOD = 1.06  # of the bound, at which many buffers are not placed once more
 _STATES_TO_FIT = 40_000  # the same where the capacity is at stake
 
@@ -43,6 +45,7 @@ def allocate(
     seconds: float | None = None,
     *,
     banks: Banks | Mapping[str, Banks] | None = None,
+    states: int | None = None,
 ) -> Allocation:
     """Offsets at which no two buffers of a space that are live together overlap.
 
@@ -54,6 +57,8 @@ def allocate(
             capacity. The answer is then the best one found, which depends on the machine if the
             time is spent; without a time it is always the same.
         banks: the banks of each space that has some; a mapping gives them by space.
+        states: about how many states of a small search to look at where no time is given; by default
+            few, and more if the quick placements are far above the bound or the capacity is at stake.
 
     Raises:
         MemoryPlanError: for buffers that contradict themselves or one another, and where the
@@ -70,7 +75,7 @@ def allocate(
     for space, members in spaces.items():
         limit = capacity.get(space) if isinstance(capacity, Mapping) else capacity
         lifetimes = lifetimes_of(members, banks.get(space) if isinstance(banks, Mapping) else banks)
-        placed, arenas[space] = _allocate_space(space, members, lifetimes, limit, deadline)
+        placed, arenas[space] = _allocate_space(space, members, lifetimes, limit, deadline, states)
         order = np.lexsort((np.arange(len(members)), placed))
         offsets.update((members[index].id, int(placed[index])) for index in order)
     return Allocation(
@@ -82,13 +87,18 @@ def allocate(
 
 
 def _allocate_space(
-    space: str, members: list[Buffer], lifetimes: Lifetimes, capacity: int | None, deadline: float | None
+    space: str,
+    members: list[Buffer],
+    lifetimes: Lifetimes,
+    capacity: int | None,
+    deadline: float | None,
+    states: int | None,
 ) -> tuple[np.ndarray, Arena]:
     bound, instant = lower_bound(lifetimes)
     arena = Arena(bound, bound, instant, bound)
     if capacity is not None and bound > capacity:
         raise _over_capacity(space, members, lifetimes, capacity, arena)
-    offsets, proved = _place(lifetimes, bound, capacity, deadline)
+    offsets, proved = _place(lifetimes, bound, capacity, deadline, states)
     arena = Arena(lifetimes.arena(offsets), bound, instant, proved)
     if capacity is not None and arena.arena_bytes > capacity:
         raise _over_capacity(space, members, lifetimes, capacity, arena)
@@ -96,7 +106,7 @@ def _allocate_space(
 
 
 def _place(
-    lifetimes: Lifetimes, bound: int, capacity: int | None, deadline: float | None
+    lifetimes: Lifetimes, bound: int, capacity: int | None, deadline: float | None, states: int | None
 ) -> tuple[np.ndarray, int]:
     """The best of several placements, and the bytes that every one needs."""
     best = _quickly(lifetimes, bound)
@@ -106,7 +116,8 @@ def _place(
         return best, bound
     if deadline is None and len(lifetimes) > GREEDY_LIMIT and not is_over:
         return best, bound
-    states = _STATES_TO_FIT if is_over else _STATES
+    if states is None:
+        states = _STATES_TO_FIT if is_over else _STATES_IF_FAR if height > _FAR * bound else _STATES
     found = improve(lifetimes, best, bound, capacity, states, deadline)
     return found.offsets, found.lower_bound
 

@@ -6,11 +6,13 @@ are counted beside the arena, which holds only what lives and dies inside a run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from graphflow.errors import MemoryPlanError
 from graphflow.ir.node import Node
-from graphflow.optimizer.memory.allocate import Buffer, allocate
+from graphflow.optimizer.memory.allocate import allocate
+from graphflow.optimizer.memory.buffers import LARGEST, Allocation, Arena, Buffer
 from graphflow.optimizer.memory.liveness import Liveness, Storage, analyse, byte_size
 from graphflow.optimizer.program import Program
 
@@ -32,6 +34,10 @@ class MemoryPlan:
         in_place: names of the nodes that write over their input.
         peak: the position in `order` at which most is live.
         liveness: the storages behind the offsets.
+        beside_bytes: the most that one node needs outside of the arena while it runs, such as a result that
+            is made elsewhere and copied to its place.
+        storage_offsets: the offsets by the positions of the storages.
+        alignment: of every offset.
     """
 
     offsets: dict[str, int] = field(repr=False)
@@ -45,6 +51,9 @@ class MemoryPlan:
     in_place: tuple[str, ...] = field(repr=False)
     peak: int
     liveness: Liveness = field(repr=False)
+    beside_bytes: int = 0
+    storage_offsets: Mapping[int, int] = field(default_factory=dict, repr=False)
+    alignment: int = ALIGNMENT
 
     @property
     def gap(self) -> float:
@@ -53,8 +62,34 @@ class MemoryPlan:
 
     @property
     def total_bytes(self) -> int:
-        """All memory of a run: arguments, constants, outputs and the arena."""
-        return self.argument_bytes + self.constant_bytes + self.output_bytes + self.arena_bytes
+        """All memory of a run: arguments, constants, outputs, the arena, and what is needed beside it."""
+        kept = self.argument_bytes + self.constant_bytes + self.output_bytes
+        return kept + self.arena_bytes + self.beside_bytes
+
+    def placed(self) -> dict[str, tuple[Storage, int]]:
+        """What lies in the arena and at which offset, by the name of its first value."""
+        found: dict[str, tuple[Storage, int]] = {}
+        times: dict[str, int] = {}
+        for index, offset in self.storage_offsets.items():
+            storage = self.liveness.storages[index]
+            times[storage.name] = times.get(storage.name, 0) + 1
+            again = f" ({times[storage.name]})" if times[storage.name] > 1 else ""
+            found[storage.name + again] = storage, offset
+        return found
+
+    def buffers(self) -> list[Buffer]:
+        """What lies in the arena, as `allocate` takes it."""
+        return [
+            Buffer(name, storage.first, storage.last, storage.size, self.alignment)
+            for name, (storage, _) in self.placed().items()
+        ]
+
+    def allocation(self) -> Allocation:
+        """Where the `buffers` lie, as `certify` takes it."""
+        bound = self.lower_bound_bytes
+        offsets = {name: offset for name, (_, offset) in self.placed().items()}
+        arenas = {"main": Arena(self.arena_bytes, bound, self.peak, bound)} if offsets else {}
+        return Allocation(offsets, self.arena_bytes, bound, arenas)
 
     def live_at_peak(self) -> list[Storage]:
         """The temporaries that are live at the peak, largest first."""
@@ -74,6 +109,7 @@ def plan_program(
     alignment: int = ALIGNMENT,
     capacity: int | None = None,
     seconds: float | None = None,
+    states: int | None = None,
 ) -> MemoryPlan:
     """Plan the memory of a program.
 
@@ -82,7 +118,7 @@ def plan_program(
         order: the nodes in the order in which they run; that of `program.order()` by default.
         in_place: let operators that can write over a dying input do so.
         alignment: of every offset.
-        capacity, seconds: see `allocate`.
+        capacity, seconds, states: see `allocate`.
 
     Raises:
         MemoryPlanError: for symbolic sizes, or if the arena cannot be kept within the capacity.
@@ -97,12 +133,32 @@ def plan_program(
     """
     nodes = tuple(program.order() if order is None else order)
     liveness = analyse(nodes, program.outputs, in_place)
+    return plan_liveness(liveness, alignment, capacity, seconds, states=states)
+
+
+def plan_liveness(
+    liveness: Liveness,
+    alignment: int = ALIGNMENT,
+    capacity: int | None = None,
+    seconds: float | None = None,
+    *,
+    naive_bytes: int | None = None,
+    beside_bytes: int = 0,
+    states: int | None = None,
+) -> MemoryPlan:
+    """The plan for storages whose lifetimes are known.
+
+    Arguments:
+        alignment, capacity, seconds, states: see `plan_program`.
+        naive_bytes, beside_bytes: see `MemoryPlan`; the former is counted from the storages by default.
+    """
+    _check_total(liveness)
     buffers = [
         Buffer(index, storage.first, storage.last, storage.size, alignment)
         for index, storage in enumerate(liveness.storages)
         if storage.kind == "temporary"
     ]
-    allocation = allocate(buffers, capacity, seconds)
+    allocation = allocate(buffers, capacity, seconds, states=states)
     offsets = {
         tensor.name: offset
         for index, offset in sorted(allocation.offsets.items())
@@ -113,15 +169,30 @@ def plan_program(
         offsets,
         allocation.arena_bytes,
         allocation.lower_bound_bytes,
-        nodes,
-        _naive_bytes(liveness, alignment),
+        liveness.order,
+        _naive_bytes(liveness, alignment) if naive_bytes is None else naive_bytes,
         _sum(liveness, "argument"),
         _sum(liveness, "constant"),
         _sum(liveness, "output") + liveness.copied_bytes,
         tuple(node.name for node in liveness.in_place),
         arena.peak_instant if arena else 0,
         liveness,
+        beside_bytes,
+        allocation.offsets,
+        alignment,
     )
+
+
+def _check_total(liveness: Liveness) -> None:
+    """Raise if the sizes add up to more than the planner counts, naming the largest."""
+    storages = [storage for storage in liveness.storages if storage.kind == "temporary"]
+    if sum(storage.size for storage in storages) > LARGEST:
+        largest = max(storages, key=lambda storage: storage.size)
+        raise MemoryPlanError(
+            f"intermediate values add up to more than 2**60 bytes; {largest.name} alone has {largest.size}",
+            hint="no machine has that much: make its sizes smaller",
+            origin=largest.maker.origin,
+        )
 
 
 def _sum(liveness: Liveness, kind: str) -> int:

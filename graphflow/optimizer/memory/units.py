@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import re
+from typing import Any
 
 from graphflow.errors import AttributeValueError
 
@@ -51,3 +53,26 @@ def read_bytes(text: str) -> int:
         )
     whole, digits, unit = found[1], found[2] or "", found[3].lower()
     return int(whole + digits) * _FACTORS[unit] // 10 ** len(digits)
+
+
+def checked_bytes(budget: Any) -> int:
+    """A budget as a number of bytes from 1 on, given as an int or as text such as "64MB".
+
+    Raises:
+        AttributeValueError: for anything else.
+
+    >>> checked_bytes("64MB"), checked_bytes(1000)
+    (64000000, 1000)
+    """
+    if isinstance(budget, str):
+        value = read_bytes(budget)
+    else:
+        try:
+            value = -1 if isinstance(budget, bool) else operator.index(budget)
+        except TypeError:
+            value = -1
+    if value < 1:
+        raise AttributeValueError(
+            f"the budget is {budget!r:.80}", hint='pass a number of bytes, such as 64_000_000 or "64MB"'
+        )
+    return value

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import graphflow as gf
 from graphflow.optimizer.analysis.cost import (
+    counted_at,
     elements,
     node_bytes,
     node_flops,
@@ -67,3 +69,26 @@ def test_bytes_count_what_is_read_and_written() -> None:
 def test_symbolic_sizes_count_as_one() -> None:
     (x,) = build("x: float32[n,4] -> x").outputs
     assert elements(x.shape) == 4 and elements(()) == 1
+
+
+def test_symbolic_sizes_count_as_told() -> None:
+    n, m = gf.Dim("n"), gf.Dim("m")
+    node = gf.exp(gf.reshape(gf.placeholder("x", (n, m, 2)), (n, 2 * m))).node
+    assert node_flops(node) == 1
+    with counted_at({"n": 3}):
+        assert node_flops(node) == 1 * 3  # what depends on m is still 1
+        with counted_at({"n": 3, "m": 5}):
+            assert (node_flops(node), node_bytes(node)) == (30, 2 * 30 * 4)
+        assert node_flops(node) == 3
+    with counted_at({}):
+        assert node_flops(node) == 1
+    assert node_flops(node) == 1
+
+
+def test_what_is_remembered_of_bodies_is_for_no_size() -> None:
+    x = gf.placeholder("x", (5, "n"))
+    looped = gf.map(gf.exp, x).node.graph.nodes[-1]
+    before = node_flops(looped)
+    with counted_at({"n": 7}):
+        assert node_flops(looped) == 7 * before == 35
+    assert node_flops(looped) == before == 5

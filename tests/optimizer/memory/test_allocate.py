@@ -19,6 +19,7 @@ from graphflow.optimizer.memory.buffers import Allocation, Banks, Buffer, lifeti
 from graphflow.optimizer.memory.certificate import certify
 from graphflow.optimizer.memory.lifetimes import Lifetimes, lower_bound
 from graphflow.optimizer.memory.sweep import place_by_sweep
+from tests.optimizer.memory.packings import packing
 
 # By its name, since the package's `allocate` is the function.
 module = importlib.import_module("graphflow.optimizer.memory.allocate")
@@ -310,3 +311,10 @@ def test_fixed_buffers_may_overlap_at_different_times() -> None:
     buffers = [Buffer("a", 0, 2, 10, address=0), Buffer("b", 2, 4, 10, address=5), Buffer("c", 0, 4, 3)]
     allocation = allocate(buffers)
     check(buffers, allocation)
+
+
+def test_more_states_find_more(rng: np.random.Generator) -> None:
+    buffers = packing(120, np.random.default_rng(6))
+    gaps = [allocate(buffers, states=states).gap for states in (0, 1_000, 100_000)]
+    assert gaps == sorted(gaps, reverse=True) and gaps[0] > gaps[-1]
+    assert allocate(buffers, states=1_000).offsets == allocate(buffers, states=1_000).offsets

@@ -139,6 +139,20 @@ CASES = [
         1e-5,
     ),
     Case(
+        rules.shares_of_exp,
+        "g: float32[4,7], h: float32[4,1], x: float32[4,7] -> e = exp(x); t = sum(e, axis=1, keepdims=True);"
+        "multiply(subtract(divide(g, t), divide(h, t)), e)",
+        "multiply(subtract(g, h), softmax(x))",
+        1e-4,
+    ),
+    Case(
+        rules.shares_of_exp,
+        "g: float32[4,7], h: float32[4,1], x: float32[4,7] -> e = exp(x); t = sum(e, axis=1, keepdims=True);"
+        "multiply(add(divide(g, t), negative(divide(h, t))), e)",
+        "multiply(subtract(g, h), softmax(x))",
+        1e-4,
+    ),
+    Case(
         rules.exp_over_total,
         "g: float32[4,7], x: float32[4,7] -> e = exp(x);"
         "multiply(divide(g, sum(e, axis=1, keepdims=True)), e)",

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from graphflow.optimizer.memory import Buffer, allocate
-from graphflow.viz.memory import draw_memory, memory_svg
+from graphflow.optimizer.memory.picture import draw_memory, memory_svg
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -65,7 +65,8 @@ def test_hostile_ids_and_nothing_at_all() -> None:
     buffers = [Buffer("<script>alert('x')</script>&\x00\n\u202e", 0, 2, 10)]
     document = memory_svg(buffers, allocate(buffers), "<b>&\x00")
     assert "<script" not in document and len(rectangles(document)) == 1
-    assert rectangles(memory_svg([], allocate([]))) == []
+    nothing = memory_svg([], allocate([]))
+    assert rectangles(nothing) == [] and "there is nothing to place" in nothing
     assert rectangles(memory_svg([Buffer("a", 1, 1, 5)], allocate([Buffer("a", 1, 1, 5)]))) == []
 
 
@@ -76,3 +77,11 @@ def test_thousands_are_drawn(tmp_path: Path) -> None:
     place = draw_memory(buffers, allocate(buffers), tmp_path / "plan.svg", capacity=2**50)
     assert len(rectangles(place.read_text("utf-8"))) == 5000
     assert place.stat().st_size < 2_000_000
+
+
+def test_notes_and_what_happens_at_the_peak() -> None:
+    buffers = [Buffer("a", 0, 2, 10), Buffer("b", 1, 3, 5)]
+    document = memory_svg(buffers, allocate(buffers), notes={"a": "made at <x>:1"}, peak="exp (x.py:2)")
+    said = [one[0] for one in rectangles(document)]
+    assert said[0].splitlines()[1:] == ["made at <x>:1"] and len(said[1].splitlines()) == 1
+    assert "peak at 1, exp (x.py:2)" in document
