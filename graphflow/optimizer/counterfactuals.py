@@ -25,6 +25,7 @@ from graphflow.optimizer.memory.order_problem import OrderProblem
 from graphflow.optimizer.memory.plan import MemoryPlan, plan_program
 from graphflow.optimizer.memory.report import MemoryReport, Source, memory_report
 from graphflow.optimizer.memory.units import checked_bytes
+from graphflow.optimizer.passes.rematerialize import fitting_pipeline
 from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import specialize
 
@@ -119,10 +120,8 @@ class _Search:
         goal = self.budget
         for _ in range(_GOALS):
             program = specialize(source.program, {})
-            regions = ",fuse" if program.regions else ""
-            text = f"schedule{{regions=false}},rematerialize{{budget={max(1, goal)}}}{regions}"
             try:
-                optimize(program, "O0", text)
+                optimize(program, "O0", fitting_pipeline(program, max(1, goal)))
                 over = source.plan(program).arena_bytes - self.budget
             except MemoryPlanError:
                 break  # the program is then at the least that the pass has found

@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from graphflow.errors import BackendError, SessionError
+from graphflow.errors import AttributeValueError, BackendError, SessionError
 from graphflow.ir import provenance
 from graphflow.ir.graph import Graph, peek_default_graph
-from graphflow.optimizer.memory.units import read_bytes
+from graphflow.optimizer.memory.units import checked_bytes
 from graphflow.runtime.backend import Backend, backend_names, get_backend
 
 LEVELS = ("O0", "O1", "O2", "O3")
@@ -91,17 +91,7 @@ def checked_segment_nodes(count: Any) -> int | None:
 
 def checked_memory_budget(budget: Any) -> int:
     """A number of bytes from 1 on, given as an int or as text such as "512MB"; 0 for None, no budget."""
-    if budget is None:
-        return 0
-    if isinstance(budget, str):
-        value = read_bytes(budget)
-    else:
-        try:
-            value = -1 if isinstance(budget, bool) else operator.index(budget)
-        except TypeError:
-            value = -1
-    if value < 1:
-        raise SessionError(
-            f"memory_budget is {budget!r:.80}", hint='pass a number of bytes, such as 512_000_000 or "512MB"'
-        )
-    return value
+    try:
+        return 0 if budget is None else checked_bytes(budget)
+    except AttributeValueError as error:
+        raise SessionError(f"memory_budget: {error.message}", hint=error.hint) from None

@@ -13,6 +13,7 @@ from graphflow.optimizer.memory.plan import plan_program
 from graphflow.optimizer.observer import Observer
 from graphflow.optimizer.pass_manager import Pass
 from graphflow.optimizer.passes.mixed_precision import NARROW, MixedPrecision
+from graphflow.optimizer.passes.rematerialize import fitting_pipeline
 from graphflow.optimizer.pipelines import PASSES, level_pipeline, optimize, parse_pipeline, rules_of
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule, checked_rules
@@ -100,9 +101,7 @@ class Choices:
         """
         if not self.memory_budget or plan_program(program).arena_bytes <= self.memory_budget:
             return program
-        regions = ",fuse" if program.regions else ""
-        text = f"schedule{{regions=false}},rematerialize{{budget={self.memory_budget}}}{regions}"
-        return optimize(program, self.level, text)
+        return optimize(program, self.level, fitting_pipeline(program, self.memory_budget))
 
     def without(self, rules: Sequence[str]) -> Choices:
         """The same, but for some rules."""

@@ -33,6 +33,15 @@ _SHOWN = 4
 _WORTH = 0.99  # of the peak; a round that leaves more of it is the last
 
 
+def fitting_pipeline(program: Program, budget: int) -> str:
+    """The passes that bring a program of known sizes below a budget: order, second runs, regions anew.
+
+    >>> fitting_pipeline(Program(), 1000)
+    'schedule{regions=false},rematerialize{budget=1000}'
+    """
+    return f"schedule{{regions=false}},rematerialize{{budget={budget}}}" + ",fuse" * bool(program.regions)
+
+
 @dataclass(frozen=True)
 class Rematerialize(Pass):
     """Bring the arena of the memory plan below a budget by computing values again.
