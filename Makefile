@@ -17,10 +17,10 @@ LINT = lint=0; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench conformance fuzz-onnx clean
+.PHONY: help demo test lint format bench conformance fuzz-onnx vendor-simulator clean
 
 help:  ## print this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/demo.stamp  ## train on digits, explain, plan, draw, save and reload; the files go to demo_out
 	$(VENV)/bin/graphflow demo --out $(DEMO_OUT)
@@ -46,6 +46,9 @@ conformance: $(VENV)/test.stamp  ## run all of ONNX's backend tests on numpy and
 
 fuzz-onnx: $(VENV)/test.stamp  ## load 20,000 damaged ONNX files
 	$(RUN) -m tests.io.onnx.fuzz --count 20000
+
+vendor-simulator: $(VENV)/build.stamp  ## fetch the BM1684's own simulator into a cache, to test against it
+	@$(RUN) tests/runtime/bm1684/fetch_vendor.py
 
 clean:  ## remove what make, the tests and the builds left
 	rm -rf $(VENV) $(DEMO_OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

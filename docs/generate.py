@@ -17,6 +17,7 @@ from graphflow.optimizer.passes.fold_constants import folding
 from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, parse_pipeline
 from graphflow.optimizer.rule import EVIDENCE, SAFETY, Rule, select
 from graphflow.optimizer.rules import RULES
+from graphflow.runtime.bm1684.isa import manual
 from graphflow.runtime.jax import lower
 from graphflow.runtime.jax.lowering import NO_LOWERING
 from graphflow.vectorize.rule import rule_of
@@ -148,6 +149,7 @@ def pages() -> dict[str, str]:
         "rules.md": rules_page(),
         "promotion.md": promotion_page(),
         "onnx-vocabulary.md": onnx_page(),
+        "bm1684-commands.md": manual.page(NOTE),
     }
 
 

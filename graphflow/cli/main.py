@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from graphflow.cli import bisect, check, demo, diff, explain, fuzz, plan, run, show
+from graphflow.cli import bisect, check, convert, demo, diff, disassemble, explain, fuzz, plan, run, show
 from graphflow.errors import GraphFlowError
 
-COMMANDS = (demo, show, run, explain, plan, check, bisect, diff, fuzz)
+COMMANDS = (demo, show, run, convert, explain, plan, check, bisect, diff, fuzz, disassemble)
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """The exit statuses; argparse exits with MISUSED by itself where the command line makes no sense."""
@@ -23,11 +23,13 @@ examples:
   graphflow demo --out demo_out              train, explain, draw, save and reload a digits classifier
   graphflow show demo_out/model -o net.svg   draw a saved model
   graphflow run demo_out/model --feed image=demo_out/held_out.npy
+  graphflow convert demo_out/model --to onnx -o net.onnx
   graphflow explain demo_out/model           what the optimizer does to it, and why
   graphflow plan demo_out/model --size batch=32
   graphflow check demo_out/model             whether every level and backend computes the same
   graphflow bisect demo_out/model --input inputs.npz
   graphflow diff old/model demo_out/model    what differs, node by node
+  graphflow disassemble net.bmodel           the commands of a program for the BM1684
   graphflow fuzz --seconds 120               hunt for graphs that are optimised wrongly
 
 `graphflow COMMAND --help` shows the options of one command, with examples.

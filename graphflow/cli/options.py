@@ -129,6 +129,8 @@ def load_model(path: str) -> Model:
     Raises:
         FileFormatError: if there is nothing, or nothing that GraphFlow reads.
     """
+    from graphflow.runtime.bm1684.bmodel import is_bmodel
+
     place = Path(path)
     if not place.exists():
         raise FileFormatError(
@@ -140,6 +142,11 @@ def load_model(path: str) -> Model:
 
         imported: Model = onnx.load(path)
         return imported
+    if is_bmodel(place):
+        raise FileFormatError(
+            f"{path!r} holds commands for the BM1684, not a graph",
+            hint=f"graphflow show {path}, or graphflow disassemble {path}",
+        )
     if not (place.is_dir() and (place / "manifest.json").exists()):
         raise FileFormatError(
             f"{path!r} is no model that GraphFlow reads",

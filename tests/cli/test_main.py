@@ -21,7 +21,7 @@ from graphflow.cli.main import COMMANDS, parser
 from tests.cli.conftest import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["demo", "show", "run", "explain", "plan", "check", "bisect", "diff", "fuzz"]
+NAMES = ["demo", "show", "run", "convert", "explain", "plan", "check", "bisect", "diff", "fuzz", "disassemble"]
 
 Call = Callable[..., Answer]
 
@@ -54,7 +54,7 @@ def test_help_lists_every_command_with_an_example(call: Call) -> None:
     status, text, _ = call("--help")
     assert status == 0 and len(COMMANDS) == len(NAMES)
     for name in NAMES:
-        assert f"    {name} " in text and f"graphflow {name} " in text
+        assert f"    {name}" in text and f"graphflow {name} " in text
 
 
 @pytest.mark.parametrize("name", NAMES)
