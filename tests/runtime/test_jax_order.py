@@ -7,8 +7,10 @@ import re
 import jax
 
 import graphflow as gf
+from graphflow.optimizer.memory import plan_program
 from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import Program, extract
+from graphflow.runtime.backend import CompileOptions, get_backend
 from graphflow.runtime.jax.lower import lower
 
 OPERATORS = {"tanh": "tanh", "cos": "cosine", "exp": "exponential", "sqrt": "sqrt"}
@@ -43,3 +45,20 @@ def test_the_chosen_order_is_that_of_the_nodes() -> None:
     program = optimize(extract([total], feeds=[x]), pipeline="schedule")
     kinds = [OPERATORS[node.op.name] for node in program.schedule if node.op.name in OPERATORS]
     assert emitted(program) == kinds and len(kinds) == 4
+
+
+def test_segments_keep_the_planned_peak() -> None:
+    """Folded from the last to the first, in the order written all wide values are held at once."""
+    x = gf.placeholder("x", (256, 16))
+    weights = [gf.placeholder(f"w{index}", (16, 256)) for index in range(12)]
+    wide = [gf.tanh(gf.matmul(x, each)) for each in weights]
+    total = wide[-1]
+    for each in wide[-2::-1]:
+        total = gf.maximum(each, gf.sin(total))
+    program = optimize(extract([gf.sum(total)], feeds=[x, *weights]), pipeline="schedule")
+    planned = plan_program(program).lower_bound_bytes
+    options = CompileOptions(segment_nodes=10)
+    followed = get_backend("jax").compile(program, options)
+    assert planned == 2 * 256 * 256 * 4 and followed.memory()["temp"] <= 1.25 * planned
+    program.schedule = ()
+    assert get_backend("jax").compile(program, options).memory()["temp"] > 4 * planned

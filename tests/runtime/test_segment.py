@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -14,8 +15,9 @@ import graphflow as gf
 from graphflow.ir.attrs import EMPTY
 from graphflow.ir.collector import paused_collector
 from graphflow.ir.interpret import evaluate
-from graphflow.ir.node import Tensor
+from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
+from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import Program, extract
 from graphflow.runtime.segment import Segmentation, crossing_costs, cut_program, depth_order, program_weight
 from graphflow.runtime.segment_kinds import segment_program
@@ -127,6 +129,78 @@ def test_an_update_follows_its_gradient() -> None:
     order = {node: place for place, node in enumerate(depth_order(program))}
     last, middle, first = (order[tensor.node] for tensor in reversed(program.updates))
     assert last < middle < first
+
+
+def branches(count: int, chain: int = 0) -> Program:
+    """Wide values of one input, folded from the last to the first, and a chain of small ones beside."""
+    x = y = gf.placeholder("x", (8,))
+    wide = [gf.tanh(gf.broadcast_to(gf.expand_dims(x + float(index), 0), (64, 8))) for index in range(count)]
+    total = wide[-1]
+    for each in wide[-2::-1]:
+        total = gf.maximum(each, gf.sin(total))
+    for _ in range(chain):
+        y = gf.cos(y)
+    return extract([gf.sum(total), y], feeds=[x])
+
+
+def made_in_order(cut: Segmentation) -> list[Node]:
+    return [node for segment in cut.segments for node in segment.nodes if node.op.name != "constant"]
+
+
+def crossing(order: Sequence[Node], program: Program) -> float:
+    sequence = [node for node in order if node.op.name not in ("constant", "placeholder")]
+    return crossing_costs(sequence, program.outputs).max()
+
+
+def test_segments_follow_a_schedule_in_which_less_is_alive() -> None:
+    program = branches(12)
+    shallow = cut_program(program, 6)
+    program = optimize(program, pipeline="schedule")
+    cut = cut_program(program, 6)
+    order = made_in_order(cut)
+    assert order == [node for node in program.schedule if node in set(order)]
+    held, planned = crossing(depth_order(program), program), crossing(order, program)
+    assert held > 11 * 64 * 8 * 4 and planned < 3.5 * 64 * 8 * 4
+    assert sum(len(kind.nodes) for kind in cut.kinds) <= 1.1 * sum(len(kind.nodes) for kind in shallow.kinds)
+    fed = {program.feeds[0]: np.linspace(-2, 2, 8).astype(np.float32)}
+    for got, wanted in zip(run_in_segments(cut, fed), evaluate(program.outputs, fed), strict=True):
+        assert got.tobytes() == wanted.tobytes()
+
+
+def test_a_schedule_is_not_followed_where_repetition_would_be_lost() -> None:
+    program = optimize(branches(24, chain=96), pipeline="schedule")
+    small = [node for node in program.schedule if node.op.name == "cos"]
+    order = [node for node in program.schedule if node.op.name != "cos"]
+    places = np.sort(np.random.default_rng(0).integers(1, len(order), len(small)))
+    for place, node in reversed(list(zip(places.tolist(), small))):
+        order.insert(place, node)
+    program.schedule = order
+    cut = cut_program(program, 6)
+    assert crossing(order, program) < 0.5 * crossing(depth_order(program), program)
+    computed = set(made_in_order(cut))
+    assert made_in_order(cut) == [node for node in depth_order(program) if node in computed]
+    program.schedule = ()
+    assert cut.note == cut_program(program, 6).note
+
+
+@given(programs(), st.integers(1, 9))
+def test_segments_follow_one_order_or_the_other(program: Program, budget: int) -> None:
+    program = optimize(program, pipeline="schedule")
+    cut = cut_program(program, budget)
+    fed: set[Node] = set()  # what is made of constants alone may be made in several segments
+    for node in program.order():
+        if node.op.name == "placeholder" or any(tensor.node in fed for tensor in node.inputs):
+            fed.add(node)
+    order = [node for node in made_in_order(cut) if node in fed]
+    allowed = [
+        [node for node in each if node in fed and node.op.name != "placeholder"]
+        for each in (depth_order(program), program.schedule)
+    ]
+    assert order in allowed
+    ready = set(program.feeds)
+    for segment in cut.segments:
+        assert all(tensor in ready or tensor.node.op.name == "constant" for tensor in segment.inputs)
+        ready.update(segment.outputs)
 
 
 def test_small_constants_that_differ_become_inputs_and_others_do_not() -> None:
