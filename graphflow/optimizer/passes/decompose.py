@@ -23,6 +23,7 @@ class Decompose(Pass):
     """
 
     name: ClassVar[str] = "decompose"
+    budgeted: ClassVar[bool] = False
     breaks: ClassVar[frozenset[str]] = frozenset({"canonical"})
     ops: str = ""
 

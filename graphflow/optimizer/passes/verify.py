@@ -14,6 +14,7 @@ class Verify(Pass):
     """Raise a VerifyError that names the broken invariant and the node, if there is one."""
 
     name: ClassVar[str] = "verify"
+    budgeted: ClassVar[bool] = False
 
     def run(self, program: Program, context: PassContext) -> PassResult:
         """Check the whole program."""
