@@ -31,11 +31,15 @@ from graphflow.optimizer.passes.decompose import Decompose
 from graphflow.optimizer.passes.eliminate import Eliminate
 from graphflow.optimizer.passes.fold_constants import FoldConstants, folding
 from graphflow.optimizer.passes.fuse import Fuse
+from graphflow.optimizer.passes.in_place import InPlace
 from graphflow.optimizer.passes.layout import Layout
 from graphflow.optimizer.passes.matmul_chain import MatmulChain
 from graphflow.optimizer.passes.merge_products import MergeProducts
 from graphflow.optimizer.passes.mixed_precision import MixedPrecision
 from graphflow.optimizer.passes.name_composites import NameComposites
+from graphflow.optimizer.passes.place import Place
+from graphflow.optimizer.passes.rematerialize import Rematerialize
+from graphflow.optimizer.passes.schedule import Schedule
 from graphflow.optimizer.passes.verify import Verify
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule, checked_rules
@@ -58,6 +62,10 @@ PASSES: dict[str, type[Pass]] = {
         MatmulChain,
         MergeProducts,
         NameComposites,
+        Schedule,
+        Rematerialize,
+        InPlace,
+        Place,
     )
 }
 """The passes a pipeline can name."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphflow as gf
-from graphflow.errors import AttributeValueError, ShapeError
+from graphflow.errors import ShapeError
 from graphflow.ir import dims
 from graphflow.ir.interpret import evaluate
 from graphflow.ops.shape_values import LARGEST, shape_value
