@@ -116,11 +116,13 @@ class JaxBackend:
     def pipeline(self, level: str) -> str:
         """The level's own pipeline, the layout of convolutions, and the expansion of what has no lowering.
 
-        XLA fuses, tiles and schedules by itself; regions are found to be named in reports. On the CPU it does
-        not choose how to compute convolutions, which the pass `layout` does; on a GPU cuDNN chooses, and they
-        stay as they are.
+        XLA fuses and tiles by itself; regions are found to be named in reports, and do not bind the order in
+        which nodes are emitted, which XLA may change once more. On the CPU it does not choose how to compute
+        convolutions, which the pass `layout` does; on a GPU cuDNN chooses, and they stay as they are.
         """
-        steps = [level_pipeline(level), "decompose", *([] if level == "O0" else ["fuse"])]
+        steps = [level_pipeline(level), "decompose"]
+        if level != "O0":
+            steps += ["fuse", "schedule{regions=false}", "in-place"]
         if level in _WINOGRAD and jax.default_backend() == "cpu":
             timer = f",timer={conv_timer.NAME}" if conv_timer.is_on() else ""
             steps.insert(1, f"layout{{winograd={_WINOGRAD[level]}{timer}}}")
