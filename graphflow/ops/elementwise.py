@@ -9,6 +9,7 @@ from graphflow.ir.types import TensorType
 from graphflow.ops.complex import real_dtype
 from graphflow.ops.inference import broadcast_type, only, same_type
 from graphflow.ops.precision import wide
+from graphflow.ops.shape import sum_to
 
 _NUMBERS = "int uint float complex"
 _REALS = "int uint float"
@@ -95,8 +96,19 @@ def _(b, node, g):
     y = node.inputs[1]
     return [
         lambda: b.divide(g, y),
-        lambda: b.negative(b.divide(b.multiply(g, node.output), y)),
+        lambda: b.negative(b.divide(_total_for(b, b.multiply(g, node.output), y.shape), y)),
     ]
+
+
+def _total_for(b, tensor, shape):
+    """The sum over the axes along which `shape` was broadcast, before what is large is divided.
+
+    Not if there may be nothing to add up, as 0 / 0 is NaN where the sum of no quotients is 0.
+    """
+    own = (1,) * (tensor.ndim - len(shape)) + tuple(shape)
+    copied = [size for size, one in zip(tensor.shape, own) if size != one]
+    full = all([isinstance(size, int) and size > 0 for size in copied])
+    return sum_to(b, tensor, shape) if full else tensor
 
 
 @op("elementwise", infer=only(_REALS, broadcast_type, "floor_divide"), promotion="same", traits=_BINARY)

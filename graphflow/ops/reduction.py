@@ -10,7 +10,7 @@ import numpy as np
 
 from graphflow.errors import ShapeError
 from graphflow.ir import dims
-from graphflow.ir.dtypes import bool_, float64, int64, uint64
+from graphflow.ir.dtypes import bool_, float16, float64, int64, uint64
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
 from graphflow.ops.inference import normalize_axes, normalize_axis, only, show
@@ -376,6 +376,15 @@ def logsumexp(x, /, axis=None, keepdims=False):
 
 @logsumexp.gradient
 def _(b, node, g):
-    y = b.where(b.is_inf(node.output), 0, node.output)
-    share = b.exp(b.subtract(node.inputs[0], _spread(b, node, y)))
-    return [b.multiply(_spread(b, node, g), share)]
+    x, axis = node.inputs[0], node.attrs["axis"]
+    maybe_empty = [place for place in axis if not isinstance(x.shape[place], int) or x.shape[place] == 0]
+    if maybe_empty or x.dtype is float16:
+        # What may be empty has no maximum, and a total of powers may be beyond float16.
+        y = b.where(b.is_inf(node.output), 0, node.output)
+        return [b.multiply(_spread(b, node, g), b.exp(b.subtract(x, _spread(b, node, y))))]
+    # e^(x - max) / total rather than e^(x - y): y is rounded, and a compiler has these powers.
+    largest = b.max(x, axis=axis, keepdims=True)
+    powers = b.exp(b.subtract(x, b.where(b.is_finite(largest), largest, 0)))
+    total = b.sum(powers, axis=axis, keepdims=True)
+    rate = g if node.attrs["keepdims"] else b.reshape(g, shape=total.shape)
+    return [b.multiply(b.divide(rate, b.where(b.equal(total, 0), 1, total)), powers)]

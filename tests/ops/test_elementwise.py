@@ -141,6 +141,27 @@ def test_gradients_at_the_corners():
     assert _slopes(functions.logaddexp, [np.inf, 1e4], [0.0, -1e4]) == [[1, 1], [0, 0]]
 
 
+def test_gradient_by_a_broadcast_divisor():
+    """It is added up before it is divided, unless there may be nothing to add up."""
+    x, y = np.arange(1.0, 7).reshape(2, 3), np.array([[2.0], [-0.0]])
+    with np.errstate(all="ignore"):
+        _, slope = _slopes(elementwise.divide, x, y)
+        np.testing.assert_allclose(slope, [[-1.5], [-np.inf]])
+        np.testing.assert_allclose(_slopes(elementwise.divide, x, y[0])[1], [-5.25])
+        np.testing.assert_array_equal(_slopes(elementwise.divide, np.ones((2, 0)), y)[1], [[0], [0]])
+    with Graph():
+        rows, columns = placeholder("x", ("n", 3), float64), placeholder("y", (3,), float64)
+        slopes = gradients(elementwise.divide(rows, columns), [columns])
+        step = gf.Session(backend="numpy").make_callable(slopes, [rows, columns])
+        assert step(np.ones((0, 3)), np.zeros(3))[0].tolist() == [0, 0, 0]
+        np.testing.assert_allclose(step(x, np.array([1.0, 2, 3]))[0], [-5, -7 / 4, -1])
+    with Graph():
+        x, y = placeholder("x", (2, 3), float64), placeholder("y", (2, 1), float64)
+        slope = gradients(elementwise.divide(x, y), [y])[0]
+        divided = [node.inputs[0].shape for node in slope.graph.nodes if node.op.name == "divide"]
+        assert divided == [(2, 3), (2, 1)]
+
+
 def test_gradient_of_remainder_by_the_divisor():
     assert _slopes(elementwise.remainder, [7.5, -7.5], [2.0, 2.0]) == [[1, 1], [-3, 4]]
 

@@ -153,7 +153,30 @@ def test_logsumexp_at_the_edges():
         expected = [-np.inf, np.inf, 1e5 + np.log(2)]
     assert _value(reduction.logsumexp(constant(rows), axis=1)).tolist() == expected
     slope = _slope(lambda x: reduction.logsumexp(x, axis=1), rows[[0, 2]])
-    np.testing.assert_allclose(slope, [[0, 0], [0.5, 0.5]], rtol=1e-11)
+    np.testing.assert_allclose(slope, [[0, 0], [0.5, 0.5]], rtol=1e-15)
+    with np.errstate(all="ignore"):
+        slope = _slope(
+            lambda x: reduction.logsumexp(x, axis=1), [[np.inf, 5.0], [np.nan, 1.0], [3.0, -np.inf]]
+        )
+    np.testing.assert_array_equal(slope, [[np.nan, 0], [np.nan, np.nan], [1, 0]])
+    assert _slope(lambda x: reduction.logsumexp(x, axis=0), np.zeros((0, 2))) == []
+
+
+def test_the_gradient_of_logsumexp_adds_up_to_one_for_large_numbers():
+    """e^(x - y) would be as far off as y was rounded, by 3 %."""
+    with Graph():
+        x = placeholder("x", (2, 3), np.float32)
+        slopes = gradients(reduction.logsumexp(x, axis=1), [x])
+        (found,) = evaluate(slopes, {x: np.float32(1e6) + np.array([[0, 1, 2], [3, 3, 3]], np.float32)})
+    powers = np.exp([[0.0, 1, 2], [3, 3, 3]])
+    np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), rtol=3e-7)
+
+
+def test_the_gradient_of_logsumexp_of_more_than_float16_can_count():
+    with Graph():
+        x = placeholder("x", (70000,), np.float16)
+        (found,) = evaluate(gradients(reduction.logsumexp(x), [x]), {x: np.zeros(70000, np.float16)})
+    np.testing.assert_allclose(found.astype(np.float64), 1 / 70000, rtol=0.01)
 
 
 def test_argmax_without_an_axis_counts_in_row_major_order():

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from graphflow.optimizer.program import extract
+from graphflow.runtime.backend import CompileOptions, get_backend
 from graphflow.runtime.jax.lower_activation import _softplus
 
 
@@ -44,3 +46,20 @@ def test_steps_with_gates_read_the_slices_of_their_own_step(length, reverse):
         own, other = (gf.Session(level="O0", backend=name).run(result) for name in ("jax", "numpy"))
         for one, two in zip(own, other):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_the_powers_of_logsumexp_are_computed_once_with_its_gradient():
+    x = gf.placeholder("x", (64, 48))
+    y = gf.logsumexp(x, axis=1)
+    program = extract([y, *gf.gradients(gf.sum(gf.square(y)), [x])], feeds=[x])
+    assert get_backend("jax").compile(program, CompileOptions()).text().count(" exponential(") == 1
+
+
+@pytest.mark.parametrize("dtype", [gf.int8, gf.uint8, gf.int32, gf.uint32, gf.int64, gf.uint64], ids=str)
+def test_one_hot_compares_in_a_dtype_that_holds_indices_and_depth(dtype):
+    limits = np.iinfo(dtype.numpy)
+    given = np.array([0, 100, 127, limits.max, limits.min, 3], dtype.numpy)
+    with gf.Graph():
+        indices = gf.placeholder("indices", (6,), dtype)
+        made = gf.Session(backend="jax").make_callable(gf.one_hot(indices, 300), [indices])(given)
+    np.testing.assert_array_equal(made, given.astype(object)[:, None] == np.arange(300))

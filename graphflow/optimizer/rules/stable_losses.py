@@ -240,6 +240,17 @@ def softmax_gradient_written_out(m: Match, b: Builder) -> Answer:
     return in_place_of(m, b.multiply(rest, b.softmax(m.X, axis=m.AXIS[0])))
 
 
+@stable(
+    [P.multiply(P.subtract(_SHARE, _OTHER_SHARE), P.exp(FLOAT))]
+    + [P.multiply(P.add(_SHARE, P.negative(_OTHER_SHARE)), P.exp(FLOAT))],
+)
+def shares_of_exp(m: Match, b: Builder) -> Answer:
+    """(g / t - h / t) e^x = (g - h) softmax(x) for t = sum(e^x), without overflow."""
+    if len(m.AXIS) != 1:
+        return decline(f"softmax takes one axis, not {m.AXIS}")
+    return in_place_of(m, b.multiply(b.subtract(m.G, m.H), b.softmax(m.X, axis=m.AXIS[0])))
+
+
 @stable(P.multiply(P.reciprocal(_TOTAL), P.exp(FLOAT)))
 def exp_times_reciprocal_total(m: Match, b: Builder) -> Answer:
     """(1 / sum(e^x)) e^x = softmax(x), without overflow."""
@@ -265,5 +276,6 @@ RULES: tuple[Rule, ...] = (
     spread_over_sigmoid,
     exp_over_total,
     softmax_gradient_written_out,
+    shares_of_exp,
     exp_times_reciprocal_total,
 )

@@ -175,8 +175,13 @@ def _reverse_sequence(x: Any, lengths: Any, time_axis: int, batch_axis: int) -> 
 
 @lowering("one_hot")
 def _one_hot(indices: Any, depth: int, axis: int, dtype: DType) -> Any:
-    signed = not jnp.issubdtype(indices.dtype, jnp.unsignedinteger)
-    wide = indices.astype(jnp.int64 if signed else jnp.uint64)
+    # 64 bits where they are needed only: half as many elements go through a vector register
+    narrow = indices.dtype.itemsize < 4 or indices.dtype == jnp.int32
+    if narrow and depth < 1 << 31:
+        wide = indices.astype(jnp.int32)
+    else:
+        signed = not jnp.issubdtype(indices.dtype, jnp.unsignedinteger)
+        wide = indices.astype(jnp.int64 if signed else jnp.uint64)
     shape = [1] * (indices.ndim + 1)
     shape[axis] = depth
     classes = lax.iota(wide.dtype, depth).reshape(shape)

@@ -40,7 +40,9 @@ def _mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
 
 @lowering("logsumexp")
 def _logsumexp(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
-    return jax.nn.logsumexp(x, axis, keepdims=keepdims)
+    # With the axes kept its powers are, to XLA, those of the gradient, and are computed once.
+    total = jax.nn.logsumexp(x, axis, keepdims=True)
+    return total if keepdims else lax.squeeze(total, axis)
 
 
 LOWERINGS.update(
