@@ -121,7 +121,9 @@ def _worth(node: Node, rank: int) -> bool:
     """Whether the operands that are permuted outweigh those that would have to be."""
     gained = sum([elements(t.shape) for t in node.inputs if t.ndim == rank and source(t) is not None])
     cost = sum([_price(t) for t in node.inputs if t.ndim != rank or source(t) is None])
-    return gained >= cost
+    # With one spatial axis the permutation is its own inverse: what an operand costs looks like a gain when
+    # the node is tried again, so that one as large would go back and forth.
+    return gained > cost if rank == 3 else gained >= cost
 
 
 _UNEVEN = "more elements would have to be permuted for it than are permuted now"

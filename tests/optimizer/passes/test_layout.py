@@ -206,3 +206,14 @@ def _fed_program(program: Program, net: Any, feeds: dict) -> dict:
     named = {tensor.node.name: array for tensor, array in _fed(net, feeds).items()}
     nodes = [node for node in program.order() if node.op.name in ("placeholder", "variable")]
     return {node.output: named[node.name] for node in nodes}
+
+
+def test_one_spatial_axis_comes_to_an_end() -> None:
+    """There the permutation is its own inverse, so a permuted operand looks like one that is to be moved."""
+    x, w = gf.placeholder("x", (2, 3, 5)), gf.placeholder("w", (3, 1, 3))
+    wide = gf.pad(x, ((0, 0), (0, 0), (2, 0)))
+    y = gf.cos(gf.nn.conv(wide, w, groups=3)) + wide[:, :, :5]
+    slopes = gf.gradients(y, [x, w])
+    program = extract([y, *slopes], (), [x, w])
+    optimize(program, pipeline=LAYOUT, strict=True, check=True)
+    assert [node.op.name for node in program.order()].count("channels_last_conv") == 1
