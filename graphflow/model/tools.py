@@ -12,6 +12,7 @@ from graphflow.model.values import value_check
 from graphflow.optimizer import pipelines
 from graphflow.optimizer.explain import explain
 from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.loading import checked_passes
 from graphflow.optimizer.memory.report import MemoryReport
 from graphflow.optimizer.pass_manager import Pass
 from graphflow.optimizer.program import extract
@@ -75,8 +76,8 @@ def optimize(
     ['placeholder', 'exp']
     """
     checked_level(level)
-    text = pipeline or pipelines.level_pipeline(level)
-    narrow = checked_precision(precision, pipelines.parse_pipeline(text, passes))
+    text, own = str(pipeline) or pipelines.level_pipeline(level), checked_passes(passes)
+    narrow = checked_precision(precision, pipelines.parse_pipeline(text, own))
     label = f"{pipeline or level} in {narrow}" if narrow else pipeline or level
     inputs, outputs = _require_model(model).inputs, model.outputs
     fetches, feeds = list(outputs.values()), list(inputs.values())
@@ -86,7 +87,7 @@ def optimize(
     observer = None if check_values is None else value_check(model, check_values, program, rules)
     program = pipelines.optimize(
         program, level, in_precision(text, narrow), journal, strict=strict, rules=rules, observer=observer,
-        passes=passes, include=checked_names(include, "include"), exclude=checked_names(exclude, "exclude"),
+        passes=own, include=checked_names(include, "include"), exclude=checked_names(exclude, "exclude"),
     )  # fmt: skip
     given: dict[str, Tensor] = dict(zip(inputs, program.feeds))
     made = Model(program, given, dict(zip(outputs, program.outputs)), weights=model.weights)
