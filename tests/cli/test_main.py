@@ -21,7 +21,19 @@ from graphflow.cli.main import COMMANDS, parser
 from tests.cli.conftest import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["demo", "show", "run", "convert", "explain", "plan", "check", "bisect", "diff", "fuzz", "disassemble"]
+NAMES = [
+    "demo",
+    "show",
+    "run",
+    "convert",
+    "explain",
+    "plan",
+    "check",
+    "bisect",
+    "diff",
+    "fuzz",
+    "disassemble",
+]
 
 Call = Callable[..., Answer]
 
