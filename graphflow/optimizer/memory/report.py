@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphflow.ir.node import Node
 from graphflow.optimizer.memory.certificate import Certificate, certify
 from graphflow.optimizer.memory.liveness import Storage
 from graphflow.optimizer.memory.picture import draw_memory, memory_svg
@@ -82,6 +83,16 @@ class MemoryReport:
     is_actual: bool = False
     certificate: Certificate | None = field(default=None, repr=False)
     source: Source | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """Where in the arena each planned value lies, by name, in bytes from its start."""
+        return self.plan.offsets
+
+    @property
+    def order(self) -> Sequence[Node]:
+        """The nodes in the order in which they run."""
+        return self.plan.order
 
     @property
     def arena_bytes(self) -> int:
