@@ -9,9 +9,10 @@ where it is kept. Without files there are the generated instances alone:
 - crowds: the same with a part of the buffers left out and lives moved a little, so that there is some waste;
 - large ones, up to 100,000 buffers, placed by the quick methods alone.
 
-With --graphs there are whole networks instead, for inference and a training step of Adam: what every value
-would take by itself, the order's peak before and after `schedule`, the arena, and the time of choosing the
-order and of placing. --xla compiles the light ones as well, for the ratio of XLA's own temporary bytes.
+With --graphs there are whole networks instead, for inference and a training step of Adam, and the light
+models that come with the package onnx: what every value would take by itself, the order's peak before and
+after `schedule`, the arena, and the time of choosing the order and of placing. --xla compiles the light
+ones as well, for the ratio of XLA's own temporary bytes.
 
 The peers are the two planners of TensorFlow Lite (Pisarchyk and Lee, 2020), written here from the paper:
 greedy by size, and greedy by breadth, both with the best gap. Every allocation is checked by `certify`.
@@ -30,6 +31,7 @@ from typing import Any
 
 import networks
 import numpy as np
+import onnx
 
 import graphflow as gf
 from graphflow.errors import MemoryPlanError
@@ -202,19 +204,28 @@ GRAPHS: tuple[tuple[str, dict[str, Any], bool], ...] = (
 """Networks of benchmarks/networks.py, how they are built, and whether XLA compiles them in little time."""
 
 
-def compare_graph(name: str, options: dict[str, Any], xla: bool) -> bool:
+def network_rows() -> Iterator[tuple[str, gf.Graph, list[Any], bool]]:
+    """The label, graph and fetches of each network, and whether XLA compiles it in little time."""
+    for name, options, is_light in GRAPHS:
+        network = networks.NETWORKS[name](**options)
+        is_trained = network.train is not None
+        fetches = [network.loss, network.train] if is_trained else network.outputs
+        label = f"{name} {'training' if is_trained else 'inference'}, {options['batch']}"
+        yield label, network.graph, list(fetches), is_light
+    for path in sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx")):
+        model = gf.onnx.load(path)
+        yield f"{path.stem.replace('_', ' ')}, ONNX", model.graph, list(model.outputs.values()), False
+
+
+def compare_graph(label: str, graph: gf.Graph, fetches: list[Any], xla: bool) -> bool:
     """Print a row for a network; whether its arena is within 0.5 % of the bound."""
-    network = networks.NETWORKS[name](**options)
-    is_trained = network.train is not None
-    fetches = [network.loss, network.train] if is_trained else network.outputs
-    with gf.Session(network.graph) as session:
+    with gf.Session(graph) as session:
         report = session.memory(fetches, compiled=xla)
     assert report.source is not None
     given, order_seconds, plan_seconds = _timed(report.source.program)
     buffers = [replace(one, size=-(-one.size // 64) * 64) for one in report.plan.buffers()]
     bound = report.lower_bound_bytes
     peers = [f"{100 * (peer(buffers) / bound - 1):.1f} %" for peer in (greedy_by_size, greedy_by_breadth)]
-    label = f"{name} {'training' if is_trained else 'inference'}, {options['batch']}"
     print(
         f"{label:<28}{len(report.plan.order):>6,}{show_bytes(report.naive_bytes):>10}{show_bytes(given):>10}"
         f"{show_bytes(bound):>10}{show_bytes(report.arena_bytes):>10}{100 * report.gap:>7.2f} %"
@@ -248,7 +259,7 @@ def graphs(xla: bool) -> None:
         f"{'':<28}{'nodes':>6}{'naive':>10}{'given':>10}{'bound':>10}{'arena':>10}{'gap':>9}{'order s':>8}"
         f"{'plan s':>8}{'by size':>9}{'breadth':>9}{'of XLA':>8}"
     )
-    kept = [compare_graph(name, options, xla and is_light) for name, options, is_light in GRAPHS]
+    kept = [compare_graph(*row, xla and is_light) for *row, is_light in network_rows()]
     print(f"{sum(kept)} of {len(kept)} within 0.5 % of the bound")
 
 
