@@ -136,6 +136,9 @@ class ListOrder:
 
     def _promise(self, task: int) -> _Promise:
         """Run a task on trial, and of what it holds up, the cheapest, as far as the reach goes."""
+        members = self.problem.tasks[task]
+        if self.reach == 1 and len(members) == 1:
+            return _Promise(*self._alone(members[0]), (task,))
         taken: dict[int, int] = {}
         live, hill = self._try(task, 0, taken)
         best = _Promise(live, hill, (task,))
@@ -150,6 +153,20 @@ class ListOrder:
             if live < best.valley:
                 best = _Promise(live, hill, tuple(tasks))
         return best
+
+    def _alone(self, number: int) -> tuple[int, int]:
+        """`_try` for one node with nothing before it."""
+        problem, left = self.problem, self._left
+        self.work += 1
+        candidates, saved = problem.reused[number]
+        if saved and not any([left[one] == 1 for one in candidates]):
+            saved = 0
+        live = problem.made[number]
+        hill = live + problem.scratch[number] - saved
+        for storage in problem.touched[number]:
+            if left[storage] == 1:
+                live -= problem.size[storage]
+        return live, hill
 
     def _try(self, task: int, live: int, taken: dict[int, int]) -> tuple[int, int]:
         """What is live after a task and at worst while it runs; `taken` counts the touches so far."""

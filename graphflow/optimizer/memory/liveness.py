@@ -108,7 +108,7 @@ def analyse(
     result = Liveness(tuple(order))
     last_use = last_uses(order, outputs)
     for position, node in enumerate(order):
-        scratch = 0 if assumed else scratch_bytes(node)
+        scratch = scratch_bytes(node) if node.attrs and not assumed else 0
         if scratch:
             result.storages.append(Storage("temporary", scratch, position, position + 1, [], node, node))
         for tensor in node.outputs:
@@ -228,8 +228,10 @@ def _shared_storage(
         return result.of[source]
     reasons = []
     for target in write_targets(node) if in_place else ():
-        if refused is None and result.storages[result.of[target]].last > position + 1:
-            continue  # the most frequent obstacle, and nobody asks for the sentence
+        if refused is None:
+            storage = result.storages[result.of[target]]
+            if storage.last > position + 1 or storage.kind != "temporary":
+                continue  # the most frequent obstacles, and nobody asks for the sentence
         reason = obstacle(result, node, target, position)
         if not reason:
             result.in_place.append(node)

@@ -218,19 +218,21 @@ class _Memory:
 
     def fill(self) -> None:
         problem = self.problem
+        of, touches, readers = self.of, problem.touches, self.readers
         for number, node in enumerate(problem.nodes):
             problem.made.append(sum([self._size_of_new(number, tensor) for tensor in node.outputs]))
-            has_bodies = next(bodies_of(node), None) is not None
+            has_bodies = bool(node.attrs) and next(bodies_of(node), None) is not None
             problem.scratch.append(_rounded(scratch_bytes(node)) if has_bodies and self.static else 0)
-            read = [self.of[tensor] for tensor in node.inputs if tensor in self.of]
-            results = [self.of[tensor] for tensor in node.outputs if tensor in self.of]
-            touched = dict.fromkeys([*read, *results])
-            problem.touched.append(tuple(touched))
+            results = [of[tensor] for tensor in node.outputs if tensor in of]
+            touched = tuple(
+                dict.fromkeys([*[of[tensor] for tensor in node.inputs if tensor in of], *results])
+            )
+            problem.touched.append(touched)
             problem.reused.append(self._reused(node))
-            made = {self.of.get(tensor) for tensor in node.outputs}
             for storage in touched:
-                problem.touches[storage] += 1
-                self.readers[storage] += storage not in made
+                touches[storage] += 1
+                if storage not in results:
+                    readers[storage] += 1
         self._keep_outputs()
         self._give_to_outputs()
 
@@ -260,8 +262,10 @@ class _Memory:
     def _reused(self, node: Node) -> tuple[tuple[int, ...], int]:
         """The storages that the result may be written over; none of what no order allows."""
         candidates = []
-        targets, reads = write_targets(node), self.loops.get(node, node.inputs)
+        targets = write_targets(node)
+        reads: Sequence[Tensor] = node.inputs
         if node in self.loops:
+            reads = self.loops[node]
             targets = [tensor for tensor in reads if tensor.type is node.outputs[0].type]
         for source in targets:
             storage = self.of.get(source)
