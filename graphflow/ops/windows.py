@@ -73,8 +73,8 @@ def _is_int(value: Any) -> bool:
 
 
 def extent(kernel: Size, dilation: int) -> Size:
-    """The places that a window covers, the gaps of its dilation included."""
-    return (kernel - 1) * dilation + 1
+    """The places that a window covers, the gaps of its dilation included; none for a window of none."""
+    return 0 if kernel == 0 else (kernel - 1) * dilation + 1
 
 
 def canonical_padding(

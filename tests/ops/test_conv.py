@@ -291,3 +291,10 @@ def test_a_result_that_no_memory_holds_is_refused_by_jax() -> None:
     y = gf.nn.conv_transpose(x, w, strides=2**40)
     with pytest.raises(gf.BackendError, match="more than 64 bits count"):
         gf.Session(backend="jax").run(gf.sum(y), {x: np.ones((1, 3, 8, 8))})
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_a_kernel_of_no_places_covers_nothing(dilation: int) -> None:
+    x, w = gf.constant(np.ones((1, 2, 5), np.float32)), gf.constant(np.ones((3, 2, 0), np.float32))
+    (made,) = evaluate([gf.nn.conv(x, w, dilation=dilation)])
+    np.testing.assert_array_equal(made, np.zeros((1, 3, 6), np.float32))
