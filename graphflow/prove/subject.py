@@ -149,7 +149,10 @@ class Subject:
         Raises:
             BackendError: if the backend cannot compile or run it.
         """
-        count = len(program.outputs)
+        count, tables = len(program.outputs), (program.regions, program.schedule, program.in_arena)
+        if watched:
+            # Regions and places were chosen for the outputs alone: inside of them nothing else is kept.
+            program.regions, program.schedule, program.in_arena = (), (), False
         program.outputs = [*program.outputs, *watched]
         program.fetch_count = len(program.outputs)
         try:
@@ -161,6 +164,7 @@ class Subject:
         finally:
             program.outputs = program.outputs[:count]
             program.fetch_count = count
+            program.regions, program.schedule, program.in_arena = tables
 
 
 def as_model(what: Any) -> Model:
