@@ -235,6 +235,18 @@ class Body(Graph):
         target.constraints += copy_constraints(self.constraints, copies)
         return [copies[tensor] for tensor in self.outputs]
 
+    def replay(self, b: Any, operands: Sequence[Tensor]) -> list[Tensor]:
+        """Build what this body computes from operands by a Builder, as the optimizer has to; the results.
+
+        Unlike `inline` it leaves the constraints of the body to the node that had it.
+        """
+        copies = dict(zip(self.parameters, operands, strict=True))
+        for node in self.order()[len(copies) :]:
+            inputs = tuple([copies[tensor] for tensor in node.inputs])
+            made = b.make(node.op, inputs, node.attrs, [tensor.type for tensor in node.outputs], node.name)
+            copies.update(zip(node.outputs, made.outputs))
+        return [copies[tensor] for tensor in self.outputs]
+
     def restricted(self, outputs: Iterable[int], parameters: Iterable[int] | None = None) -> Body:
         """This body with some of its outputs, and some of its parameters, by their numbers."""
         whole, results = self.parameters, self.outputs

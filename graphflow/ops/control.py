@@ -205,4 +205,4 @@ def call(*operands, body, mark=""):
 
 @call.decomposition
 def _(b, node):
-    return node.attrs.body.inline(b.graph, node.inputs)
+    return node.attrs.body.replay(b, node.inputs)

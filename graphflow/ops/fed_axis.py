@@ -158,13 +158,13 @@ def _is_several(value: Any) -> bool:
 def _tensors(values: Any) -> list[Tensor]:
     """The tensors among arguments, those in lists too."""
     found: list[Tensor] = []
-    pending = list(values)
+    pending = list(values)[::-1]
     while pending:
-        value = pending.pop(0)
+        value = pending.pop()
         if isinstance(value, Tensor):
             found.append(value)
         elif isinstance(value, (tuple, list)):
-            pending += value
+            pending += reversed(value)
     return found
 
 

@@ -99,7 +99,7 @@ decode_image.not_differentiable("its input are the bytes of a file", zero=True)
 def _decoded(content: bytes, mode: str, size: tuple[Size, Size]) -> np.ndarray:
     """The pixels, in Pillow's mode "L" or "RGB", with an axis of channels."""
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise BackendError(
             f"decode_image needs Pillow, which cannot be imported: {error}", hint="pip install pillow"
@@ -113,8 +113,10 @@ def _decoded(content: bytes, mode: str, size: tuple[Size, Size]) -> np.ndarray:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(str(error)) from None
     except Exception as error:  # what a reader raises for damaged bytes is not said anywhere
+        unknown = isinstance(error, UnidentifiedImageError)  # whose text is about an object of ours
         raise BackendError(
-            f"decode_image cannot read the {len(content)} bytes as an image: {error}",
+            f"decode_image cannot read the {len(content)} bytes as an image: "
+            + ("they begin like none" if unknown else str(error)),
             hint=f"pass all bytes of a file in one of the formats {', '.join(FORMATS)}",
         ) from None
     return pixels.reshape(*pixels.shape[:2], len(mode))

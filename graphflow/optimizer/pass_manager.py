@@ -335,12 +335,12 @@ def _parse_pass(item: str, known: dict[str, type[Pass]]) -> Pass:
 
 
 def _value(pass_name: str, key: str, text: str, default: object, given: bool) -> object:
-    kind = type(default)
+    kind: Any = type(default)
     try:
         if kind is bool:
             return {"true": True, "false": False}[text if given else "true"]
-        made = kind(text)  # type: ignore[call-arg]
-        if kind in (int, float) and not 0 <= made < float("inf"):  # type: ignore[operator]
+        made = kind(text)
+        if kind in (int, float) and not 0 <= made < float("inf"):
             raise ValueError
         return made
     except (KeyError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,11 +15,8 @@ import graphflow as gf
 from graphflow.errors import BackendError, SessionError
 from graphflow.optimizer.program import Program, extract
 from graphflow.runtime.backend import CompileOptions, get_backend
-
-jax = pytest.importorskip("jax")
-
-from graphflow.runtime.jax.calls import dispatcher  # noqa: E402
-from graphflow.runtime.jax.segmented import SegmentedExecutable  # noqa: E402
+from graphflow.runtime.jax.calls import dispatcher
+from graphflow.runtime.jax.segmented import SegmentedExecutable
 
 
 def compiled(program: Program, most: int | None, **options: Any) -> Any:

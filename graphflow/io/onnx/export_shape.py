@@ -13,11 +13,10 @@ from graphflow.ir.node import Node
 
 def reshaped(w: Writer, x: str, sizes: Sequence[Size]) -> str:
     """In another shape; one size that is not known is left to ONNX."""
-    open_places = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
-    if len(open_places) == 1 and 0 not in sizes:
-        plain = [-1 if place in open_places else size for place, size in enumerate(sizes)]
-        return str(w.emit("Reshape", x, w.ints(plain)))  # type: ignore[arg-type]
-    empty = bool(open_places) or 0 in sizes
+    plain = [size if isinstance(size, int) else -1 for size in sizes]
+    if plain.count(-1) == 1 and 0 not in plain:
+        return str(w.emit("Reshape", x, w.ints(plain)))
+    empty = -1 in plain or 0 in plain
     return str(w.emit("Reshape", x, w.shape(sizes), allowzero=1 if empty else None))
 
 

@@ -62,16 +62,6 @@ def _reads(body: Body) -> set[int]:
     return {number for number, tensor in enumerate(body.parameters) if tensor.node in above}
 
 
-def replay(body: Body, operands: Sequence[Tensor], b: Any) -> list[Tensor]:
-    """Build what a body computes from operands, in the program that is being optimised."""
-    copies = dict(zip(body.parameters, operands, strict=True))
-    for node in body.order()[len(copies) :]:
-        inputs = tuple([copies[tensor] for tensor in node.inputs])
-        made = b.make(node.op, inputs, node.attrs, [tensor.type for tensor in node.outputs], node.name)
-        copies.update(zip(node.outputs, made.outputs))
-    return [copies[tensor] for tensor in body.outputs]
-
-
 def _remade(b: Any, node: Node, inputs: Sequence[Tensor], **changes: Any) -> tuple[Tensor, ...]:
     """The node with other inputs and attributes."""
     made = b.apply(node.op, inputs, {**node.attrs, **changes}, node.name)
@@ -97,18 +87,18 @@ def _inline_call(match: Match, b: Any) -> Answer:
     """call(body, x) = body(x)."""
     if match.root.attrs.mark in KEPT:
         return None
-    return replay(match.root.attrs.body, match.root.inputs, b)
+    return match.root.attrs.body.replay(b, match.root.inputs)
 
 
 def _decided_branch(match: Match, b: Any) -> Answer:
     """switch_case(i, branches, x) = branches[i](x) for a constant i, or for one branch."""
     node, branches = match.root, match.root.attrs.branches
     if len(branches) == 1:
-        return replay(branches[0], node.inputs[1:], b)
+        return branches[0].replay(b, node.inputs[1:])
     if node.inputs[0].node.op.name != "constant":
         return None
     index = min(max(int(node.inputs[0].node.attrs.value), 0), len(branches) - 1)
-    return replay(branches[index], node.inputs[1:], b)
+    return branches[index].replay(b, node.inputs[1:])
 
 
 def _merge_scans(match: Match, b: Any) -> Answer:
@@ -369,7 +359,7 @@ def _short_scan(match: Match, b: Any) -> Answer:
     operands = list(node.inputs)
     for number in range(attrs.carries, attrs.carries + attrs.sequences):
         operands[number] = b.squeeze(operands[number], axis=(0,))
-    made = replay(attrs.body, operands, b)
+    made = attrs.body.replay(b, operands)
     return [*made[: attrs.carries], *[b.expand_dims(tensor, axis=(0,)) for tensor in made[attrs.carries :]]]
 
 

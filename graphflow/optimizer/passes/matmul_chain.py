@@ -155,10 +155,10 @@ class Chain:
         depends = ""
         for sample in _SAMPLES if names else _SAMPLES[:1]:
             values = dict.fromkeys(names, sample)
-            before = dims.substitute(written, values)
+            before = int(dims.substitute(written, values))
             cost, order = self._cheapest(values)
             least = 1.0 if self.root.output.dtype.is_integer else _GAIN
-            if not cost < before or cost > least * before:  # type: ignore[operator]
+            if not cost < before or cost > least * before:
                 continue
             total = self._cost_of(order)
             if _never_more(total, written):
@@ -216,8 +216,8 @@ class Chain:
         if first == last or not all([leaf.constant and not leaf.batch for leaf in leaves]):
             return False
         itemsize = leaves[0].tensor.dtype.itemsize
-        made = dims.product((leaves[0].rows, leaves[-1].columns)) * itemsize
-        return made <= DEFAULT_MAX_BYTES and made <= 2 * type_bytes(leaves[0].tensor.type)  # type: ignore[operator]
+        made = int(dims.product((leaves[0].rows, leaves[-1].columns))) * itemsize
+        return made <= DEFAULT_MAX_BYTES and made <= 2 * type_bytes(leaves[0].tensor.type)
 
     def _cheapest(self, values: dict[str, int]) -> tuple[int, Order]:
         """The cheapest order where symbols have these values, and its cost."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from graphflow.errors import AttributeValueError
@@ -84,24 +85,30 @@ class MixedPrecision(Pass):
             raise AttributeValueError(
                 f"mixed precision cannot compute in {self.dtype!r:.40}", hint="use " + " or ".join(NARROW)
             )
-        for name in self._named():
+        for name in self._named:
             if name not in registry:
                 raise AttributeValueError(
                     f"mixed precision is told of an operator {name!r:.40} that does not exist",
                     hint="docs/operators.md lists them",
                 )
 
-    def _named(self) -> list[str]:
-        return [name for part in (self.allow, self.deny, self.infer) for name in part.split("+") if name]
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        """The part of each operator that the options name."""
+        return {
+            name: part
+            for part in ("infer", "deny", "allow")
+            for name in getattr(self, part).split("+")
+            if name
+        }
 
     def part(self, node: Node) -> str:
         """The part that a node plays: allow, deny, infer or clear; "" if it computes nothing in float32."""
         name = node.op.name
         if not node.outputs or any(tensor.dtype is not float32 for tensor in node.outputs):
             return ""
-        for part in ("allow", "deny", "infer"):
-            if name in getattr(self, part).split("+"):
-                return part
+        if name in self._named:
+            return self._named[name]
         if "nullary_input" in node.op.traits or name == "constant":
             return ""
         if name in ALLOW or name in INFER:

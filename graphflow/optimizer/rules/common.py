@@ -26,6 +26,21 @@ def fitted(match: Match, b: Builder, tensor: Tensor) -> Tensor:
     return made
 
 
+def reduced_before_move(match: Match, b: Builder) -> Tensor | None:
+    """reduce(permute(x), axes) = permute(reduce(x, axes')), for a root that reduces a permuted tensor."""
+    node = match.root
+    inner, axes = node.inputs[0].node, node.attrs["axis"]
+    moved = inner.attrs["axes"]
+    inside = tuple(sorted([moved[axis] for axis in axes]))
+    made = b.apply(node.op, [inner.inputs[0]], {**node.attrs, "axis": inside})
+    keeps = node.attrs["keepdims"]
+    left = [moved[axis] for axis in range(len(moved)) if keeps or axis not in axes]
+    order = sorted(left)
+    if left != order:
+        made = b.permute_dims(made, axes=tuple([order.index(axis) for axis in left]))
+    return in_place_of(match, made)
+
+
 def filled(match: Match, b: Builder, value: float | bool) -> Tensor:
     """A tensor of the root's type all of whose elements are `value`."""
     return b.full_like(value, match.output)

@@ -23,7 +23,7 @@ from graphflow.optimizer.analysis.cost import elements
 from graphflow.optimizer.driver import EveryNode
 from graphflow.optimizer.pattern import Match
 from graphflow.optimizer.rule import Answer, Rule, decline
-from graphflow.optimizer.rules.common import in_place_of
+from graphflow.optimizer.rules.common import in_place_of, reduced_before_move
 
 _REDUCTIONS = ("sum", "mean", "max", "min", "prod", "any", "all")
 _ALONG_AXIS = ("batch_normalization", "softmax", "log_softmax")
@@ -207,19 +207,7 @@ def layout_by_axis(match: Match, b: Builder) -> Answer:
 
 def layout_of_reduction(match: Match, b: Builder) -> Answer:
     """reduce(permute(x), axes) = permute(reduce(x, axes')); means over space leave nothing to permute."""
-    node, x = match.root, source(match.root.inputs[0])
-    if x is None:
-        return None
-    order = image_first(x.ndim)
-    axes = tuple(sorted([order[axis] for axis in node.attrs["axis"]]))
-    made = b.apply(node.op, [x], {**node.attrs, "axis": axes})
-    if node.attrs["keepdims"]:
-        return _back(match, b, made)
-    left = [axis for axis in order if axis not in axes]
-    back = tuple([sorted(left).index(axis) for axis in left])
-    if back != tuple(range(len(back))):
-        made = b.permute_dims(made, axes=back)
-    return in_place_of(match, made)
+    return None if source(match.root.inputs[0]) is None else reduced_before_move(match, b)
 
 
 def layout_of_pooling(match: Match, b: Builder) -> Answer:

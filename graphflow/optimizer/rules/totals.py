@@ -15,7 +15,16 @@ from graphflow.ir.node import Tensor
 from graphflow.optimizer.analysis.signs import is_nonnegative
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import AXES, FLOAT, KEEPDIMS, X, Y, fitted, in_place_of
+from graphflow.optimizer.rules.common import (
+    AXES,
+    FLOAT,
+    KEEPDIMS,
+    X,
+    Y,
+    fitted,
+    in_place_of,
+    reduced_before_move,
+)
 from graphflow.optimizer.rules.reduction import INNER, joined_axes
 
 _ORDERED = ("max", "min", "all", "any")
@@ -82,27 +91,16 @@ def sum_of_broadcast(m: Match, b: Builder) -> Answer:
 # Moved elements
 
 
-def _of_permuted(m: Match, b: Builder) -> Answer:
-    moved, axes, keepdims = m.inner.attrs["axes"], m.root.attrs["axis"], m.root.attrs["keepdims"]
-    reduce = getattr(b, m.root.op.name)
-    made = reduce(m.X, axis=tuple(sorted([moved[axis] for axis in axes])), keepdims=keepdims)
-    left = list(moved) if keepdims else [moved[axis] for axis in range(len(moved)) if axis not in axes]
-    order = sorted(left)
-    if left != order:
-        made = b.permute_dims(made, axes=tuple([order.index(axis) for axis in left]))
-    return in_place_of(m, made)
-
-
 @rule([getattr(P, name)(P.permute_dims(X)) for name in _ORDERED], safety="exact")
 def extreme_of_permuted(m: Match, b: Builder) -> Answer:
     """max(permute(x)) = permute(max(x)), over the axes meant: fewer elements are moved."""
-    return _of_permuted(m, b)
+    return reduced_before_move(m, b)
 
 
 @rule([getattr(P, name)(P.permute_dims(X)) for name in _SUMMED], safety="rounding")
 def sum_of_permuted(m: Match, b: Builder) -> Answer:
     """sum(permute(x)) = permute(sum(x)), over the axes meant, added up in another order."""
-    return _of_permuted(m, b)
+    return reduced_before_move(m, b)
 
 
 def _of_reshaped(m: Match, b: Builder) -> Answer:

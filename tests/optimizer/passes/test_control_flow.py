@@ -235,3 +235,18 @@ def test_a_carry_that_an_inner_loop_reads_for_nothing_goes_with_it_or_stays(rng:
     wanted = gf.scan(step, (xs[0], xs[1]), xs)[0][0]
     optimized(wanted)
     same_values([wanted], {xs: rng.standard_normal(3)})
+
+
+def test_a_call_is_expanded_by_name() -> None:
+    x = gf.placeholder("x", (3,))
+    y = gf.recompute(lambda z: gf.exp(z) * 2.0)(x) + 1.0
+    program = extract([y], feeds=[x])
+    made = optimize(program, pipeline="decompose{ops=call}", strict=True, check=True)
+    assert [node.op.name for node in made.order()] == [
+        "placeholder",
+        "exp",
+        "constant",
+        "multiply",
+        "constant",
+        "add",
+    ]

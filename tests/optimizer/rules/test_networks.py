@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import Program, extract
 
 RNG = np.random.default_rng(3)
+Build = Callable[[], tuple[gf.Tensor, list[gf.Tensor]]]
 
 
 def _weight(*shape: int) -> gf.Tensor:
@@ -59,15 +62,15 @@ def _transformer() -> tuple[gf.Tensor, list[gf.Tensor]]:
     return gf.mean(-z * gf.log(s) - (1 - z) * gf.log(1 - s)), [x, *weights]
 
 
-def _program(build: object) -> Program:
+def _program(build: Build) -> Program:
     with gf.Graph():
-        loss, inputs = build()  # type: ignore[operator]
+        loss, inputs = build()
         return extract([loss, *gf.gradients(loss, inputs)], feeds=inputs)
 
 
 @pytest.mark.parametrize("build", [_cnn, _transformer])
 @pytest.mark.parametrize("level", ["O1", "O2", "O3"])
-def test_levels_agree(build: object, level: str) -> None:
+def test_levels_agree(build: Build, level: str) -> None:
     plain, program = _program(build), _program(build)
     arrays = [RNG.normal(size=tensor.shape) * 0.5 for tensor in plain.feeds]
     wanted = evaluate(plain.outputs, dict(zip(plain.feeds, arrays)))

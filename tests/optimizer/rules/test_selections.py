@@ -9,7 +9,7 @@ from graphflow.optimizer.rules import selections as rules
 from tests.optimizer.rewriting import assert_declines, build, rewrite, values
 from tests.optimizer.rules.cases import Case
 
-I = "i: int32[4]"  # noqa: E741
+CLASSES = "i: int32[4]"
 COLUMN = "i: int32[4,1], y: float32[4,1]"
 DOWN = "constant(np.arange(7, dtype=np.int32).reshape(7, 1))"
 INSIDE = "logical_and(greater_equal(r, 0), less(r, 7))"
@@ -18,12 +18,12 @@ PLACES = "constant(np.arange(7, dtype=np.int32))"
 CASES = [
     Case(
         rules.sum_of_one_hot,
-        f"{I}, y: float32[4,1] -> sum(multiply(one_hot(i, 7), y), axis=1)",
+        f"{CLASSES}, y: float32[4,1] -> sum(multiply(one_hot(i, 7), y), axis=1)",
         f"r = reshape(i, (4, 1)); reshape(where({INSIDE}, y, 0.0), (4,))",
     ),
     Case(
         rules.sum_of_one_hot,
-        f"{I} -> sum(one_hot(i, 7), axis=1, keepdims=True)",
+        f"{CLASSES} -> sum(one_hot(i, 7), axis=1, keepdims=True)",
         f"r = reshape(i, (4, 1)); where({INSIDE}, 1.0, 0.0)",
     ),
     Case(
@@ -65,7 +65,7 @@ def test_out_of_range_and_awkward_values(text: str) -> None:
 def test_what_changes_along_the_axis_stays() -> None:
     assert_declines(
         rules.sum_of_one_hot,
-        f"{I}, y: float32[4,7] -> h = one_hot(i, 7);"
+        f"{CLASSES}, y: float32[4,7] -> h = one_hot(i, 7);"
         "(sum(multiply(h, y), axis=1), sum(h, axis=0), sum(h), sum(h, axis=(0, 1)))",
     )
     other = "constant(np.arange(1, 8, dtype=np.int32))"
