@@ -17,14 +17,20 @@ def add_parser(commands: Any) -> None:
         """
         graphflow disassemble net.bmodel
         graphflow disassemble net.bmodel > net.txt
+        graphflow disassemble net.bmodel --cycles
         """,
         _act,
     )
     made.add_argument("file", metavar="FILE", help="a .bmodel file")
+    made.add_argument(
+        "--cycles", action="store_true", help="print before each command how many cycles it takes"
+    )
 
 
 def _act(options: argparse.Namespace) -> None:
     from graphflow.runtime.bm1684 import bmodel
+    from graphflow.runtime.bm1684.cycles import cycles
 
-    for line in bmodel.disassembly(bmodel.load(options.file)):
+    note = (lambda one: f"{cycles(one):>12,}") if options.cycles else None
+    for line in bmodel.disassembly(bmodel.load(options.file), note):
         print(line)

@@ -38,6 +38,31 @@ def test_show_and_disassemble(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "graphflow disassemble" in capsys.readouterr().err
 
 
+def test_cycles_and_timelines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "net.bmodel", 1 << 10)
+    monkeypatch.chdir(tmp_path)
+    assert main(["disassemble", path, "--cycles"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("           214  gdma 1: LinearCopy")
+    call = ["show", path, "--timeline", "t.svg", "--local-memory", "m.svg", "--from", "0.1", "--to", "0.3"]
+    assert main(call) == 0
+    said = capsys.readouterr().out
+    assert "0.000 ms for 1 commands" in said and "LinearCopy system" in said
+    assert "net, stage 0" in (tmp_path / "t.svg").read_text("utf-8")
+    assert "bank 7" in (tmp_path / "m.svg").read_text("utf-8")
+    assert main(["show", path, "--timeline", "t.json"]) == 0
+    events = json.loads((tmp_path / "t.json").read_text("utf-8"))["traceEvents"]
+    assert [event["name"] for event in events if event["ph"] == "X"] == ["LinearCopy"]
+    capsys.readouterr()
+    assert main(["show", path, "--timeline", "t.svg", "--stage", "1"]) == 1
+    assert "there is no stage 1" in capsys.readouterr().err
+    assert main(["show", path, "--timeline", "t.svg", "--from", "9", "--to", "9"]) == 1
+    assert "shows nothing" in capsys.readouterr().err
+    assert main(["show", str(tmp_path), "--timeline", "t.svg"]) == 1
+    assert "--timeline is for .bmodel files" in capsys.readouterr().err
+
+
 def test_commands_on_graphs_say_what_the_file_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path / "net.bmodel", 6)
     assert main(["explain", path]) == 1

@@ -1,6 +1,6 @@
 """Fetches the vendor's functional simulator into a cache outside the checkout: `make vendor-simulator`.
 
-It comes in a public wheel of the vendor's compiler, of which two libraries are unpacked and nothing is
+It comes in a public wheel of the vendor's compiler, of which four libraries are unpacked and nothing is
 installed. The tests compare with it where GRAPHFLOW_BM1684_CMODEL names it.
 """
 
@@ -17,7 +17,7 @@ WHEEL = "tpu_mlir==1.18.1"
 PYTHON = "3.10"
 """The Python of the wheel; the libraries need none."""
 
-LIBRARIES = ("libcmodel_1684.so", "libbmrt.so", "libbmlib.so")
+LIBRARIES = ("libcmodel_1684.so", "libbmrt.so", "libbmlib.so", "libbackend_1684.so")
 
 
 def cache() -> Path:

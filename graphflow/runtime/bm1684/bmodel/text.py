@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from graphflow.runtime.bm1684.bmodel.records import BModel, CommandGroup, Stage, TensorInfo
 from graphflow.runtime.bm1684.chip import COMMAND_BYTES, place
-from graphflow.runtime.bm1684.isa import decode, decode_stream, disassemble, listing
+from graphflow.runtime.bm1684.isa import Command, decode, decode_stream, disassemble
 
 _SHOWN = 20
 """Commands of a stream at most of which a difference is told."""
@@ -36,16 +36,21 @@ def _tensor(info: TensorInfo) -> str:
     return f"{info.name} {info.dtype}{list(info.shape)} at {place(info.address)}{storage}{scale}"
 
 
-def disassembly(model: BModel) -> Iterator[str]:
+def disassembly(model: BModel, note: Callable[[Command], str] | None = None) -> Iterator[str]:
     """All commands, one a line, under headings that name net, stage and group.
+
+    Arguments:
+        note: what is said of a command, before it.
 
     Raises:
         FileFormatError: if a command is none that is known.
     """
     for name, group in _groups(model):
         yield f"{name}"
-        yield from (f"  {line}" for line in listing(decode_stream("tiu", group.tiu)))
-        yield from (f"  {line}" for line in listing(decode_stream("gdma", group.gdma)))
+        for engine in ("tiu", "gdma"):
+            for command in decode_stream(engine, getattr(group, engine)):
+                noted = "" if note is None else f"{note(command)}  "
+                yield f"  {noted}{disassemble(command)}"
 
 
 def _groups(model: BModel) -> Iterator[tuple[str, CommandGroup]]:

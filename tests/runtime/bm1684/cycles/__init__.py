@@ -1,0 +1,1 @@
+"""Tests of the cycle model and its timeline."""
