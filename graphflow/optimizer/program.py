@@ -122,10 +122,19 @@ def extract(
 
 
 @paused_collector()
-def specialize(program: Program, sizes: Mapping[str, int]) -> Program:
-    """A copy of the program with symbolic sizes replaced by their values."""
+def specialize(
+    program: Program, sizes: Mapping[str, int], values: Mapping[str, np.ndarray] | None = None
+) -> Program:
+    """A copy of the program with symbolic sizes replaced by their values.
+
+    Arguments:
+        values: arrays for variables by name, which become constants.
+    """
     result = Program(program.name)
     copies: dict[Tensor, Tensor] = {}
+    for node in program.nodes if values else ():
+        if node.op.name == "variable" and values is not None and node.name in values:
+            copies[node.output] = _constant(result, node, np.asarray(values[node.name])).output
     for tensor in program.feeds:
         node = copy_node(result, tensor.node, copies, sizes)
         copies[tensor] = node.outputs[0]

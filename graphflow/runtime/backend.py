@@ -27,6 +27,7 @@ SEGMENT_NODES = 4000
 
 # The backends of this package, so that they are found from a source tree that is not installed.
 BUILT_IN = {
+    "bm1684": "graphflow.runtime.bm1684.backend:Bm1684Backend",
     "jax": "graphflow.runtime.jax.backend:JaxBackend",
     "numpy": "graphflow.runtime.numpy.backend:NumpyBackend",
 }

@@ -229,6 +229,28 @@ def winograd(rng: np.random.Generator) -> Iterator[Scene]:
                 others=(("stride_code2", 1),) if whole else (),
             )
         )
+    yield _strided_winograd(rng)
+
+
+def _strided_winograd(rng: np.random.Generator) -> Scene:
+    """Some rows and columns of a larger tensor."""
+    scene, given = Scene("winograd fp32 strided input", CLOSE), Shape(2, 6, 5, 7)
+    strides = Shape(480, 300, 20, 1)
+    source = scene.tensor(0, 0, floats(rng, *given), strides)
+    for i, channel in enumerate(floats(rng, 6, 5, 16)):
+        for o, values in enumerate(channel):
+            scene.put(at(o, WEIGHTS + i * 64), values)
+    return scene.run(
+        isa.WinogradConvolution(
+            result=Operand(at(0, RESULT)),
+            input=Operand(source, strides=strides),
+            weights=Operand(at(0, WEIGHTS)),
+            result_shape=Shape(2, 5, 5, 6),
+            input_shape=given,
+            pads=Pads(1, 1, 1, 0),
+            relu=False,
+        )
+    )
 
 
 def pooling(rng: np.random.Generator) -> Iterator[Scene]:

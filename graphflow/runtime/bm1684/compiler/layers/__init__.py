@@ -1,0 +1,1 @@
+"""The layers that the code generator knows, one family a file."""

@@ -1,0 +1,45 @@
+"""A value bounded from below, from above, or both: relu, clip and their like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from graphflow.runtime.bm1684 import isa
+from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, Places, Work
+from graphflow.runtime.bm1684.compiler.layers.timed import timed
+from graphflow.runtime.bm1684.compiler.tensors import Box, Tile
+from graphflow.runtime.bm1684.isa import Constant, Operand, Operation
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bound(LocalLayer):
+    """min(max(x, low), high); either may be None."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def overwrites(self) -> tuple[int, ...]:
+        return (0,)
+
+    def works(self, box: Box, room: int, held: Sequence[Box] | None = None) -> list[Work]:
+        return [timed(partial(self.commands, box), [box] if held is None else held, box)]
+
+    def commands(self, box: Box, places: Places) -> list[isa.Command]:
+        made: list[isa.Command] = []
+        source = _operand(places.inputs[0], box)
+        result = _operand(places.output, box)
+        for operation, bound in ((Operation.MAXIMUM, self.low), (Operation.MINIMUM, self.high)):
+            if bound is not None:
+                made.append(
+                    isa.Arithmetic(
+                        operation=operation, shape=box.shape, left=source, right=Constant.of(bound), result=result
+                    )
+                )
+                source = result
+        return made
+
+
+def _operand(tile: Tile, box: Box) -> Operand:
+    return tile.plain(box) if tile.whole_slots(box) else tile.operand(box)

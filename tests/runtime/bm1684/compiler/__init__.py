@@ -1,0 +1,1 @@
+"""Tests of the code generator for the BM1684."""

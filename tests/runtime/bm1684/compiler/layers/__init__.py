@@ -1,0 +1,1 @@
+"""Tests of the families of layers, each run alone in the simulator."""
