@@ -17,7 +17,7 @@ LINT = lint=0; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench conformance fuzz-onnx vendor-simulator clean
+.PHONY: help demo test lint format bench conformance fuzz-onnx fuzz-saved-models fuzz-tflite fuzz-events vendor-simulator clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -46,6 +46,15 @@ conformance: $(VENV)/test.stamp  ## run all of ONNX's backend tests on numpy and
 
 fuzz-onnx: $(VENV)/test.stamp  ## load 20,000 damaged ONNX files
 	$(RUN) -m tests.io.onnx.fuzz --count 20000
+
+fuzz-events: $(VENV)/test.stamp  ## read 20,000 damaged log directories
+	$(RUN) -m tests.board.store.fuzz --count 20000
+
+fuzz-tflite: $(VENV)/test.stamp  ## load 20,000 damaged TensorFlow Lite files
+	$(RUN) -m tests.io.tflite.fuzz --count 20000
+
+fuzz-saved-models: $(VENV)/test.stamp  ## load 20,000 damaged saved models, folders and files, and checkpoints
+	$(RUN) -m tests.io.fuzz --count 20000
 
 vendor-simulator: $(VENV)/build.stamp  ## fetch the BM1684's own simulator into a cache, to test against it
 	@$(RUN) tests/runtime/bm1684/fetch_vendor.py

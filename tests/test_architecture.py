@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (6, ("model", "quant")),
     (6, ("prove",)),
     (6, ("io",)),
+    (6, ("board",)),
     (7, ("demo",)),
     (7, ("cli",)),
     (7, ("__main__",)),
@@ -52,7 +53,12 @@ FLOOR = {name: floor for floor, names in FLOORS for name in names}
 BACKENDS = ("bm1684", "jax", "numpy")
 """The folders of runtime/ that never import one another."""
 
-HOMES = {"jax": "graphflow.runtime.jax", "jaxlib": "graphflow.runtime.jax", "onnx": "graphflow.io.onnx"}
+HOMES = {
+    "jax": "graphflow.runtime.jax",
+    "jaxlib": "graphflow.runtime.jax",
+    "onnx": "graphflow.io.onnx",
+    "tflite": "graphflow.io.tflite",
+}
 """Third-party libraries that one folder alone may import."""
 
 

@@ -6,7 +6,7 @@ What each operator means is told by the tables of the `import_...` modules, whic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import onnx
 from onnx import defs
 
 from graphflow.errors import UNFORESEEN, FileFormatError, GraphFlowError
+from graphflow.io.names import in_scope_of, safe_name, sourced
 from graphflow.io.onnx.call import Call, Value, ValueNeeded
 from graphflow.io.onnx.functions import expanded, instantiated
 from graphflow.io.onnx.import_sequences import TABLE as OF_SEQUENCES
@@ -24,9 +25,7 @@ from graphflow.io.onnx.tensors import filled, to_array
 from graphflow.io.onnx.vocabulary import IMPORTS
 from graphflow.ir.body import Body
 from graphflow.ir.dtypes import as_dtype
-from graphflow.ir.graph import Graph, default_graph, scoped
 from graphflow.ir.node import Tensor
-from graphflow.ir.provenance import Origin
 from graphflow.ops.declare import constant, variable
 
 LISTS = frozenset({*OF_SEQUENCES, "Identity", "If", "Loop"})
@@ -143,7 +142,7 @@ class Importer:
     def _weight(self, name: str, array: np.ndarray, scope: Scope) -> Tensor:
         plain = self.plain_name(name)
         is_variable = self.weights.trainable and scope.outer is None and array.ndim
-        with self._origins(name):
+        with sourced(name):
             if is_variable and as_dtype(array.dtype).is_floating:
                 trained = name not in self.weights.statistics
                 return variable(plain, initializer=array, trainable=trained)
@@ -180,7 +179,7 @@ class Importer:
         call = Call(node, version, self, scope)
         function = self.functions.get((domain, node.op_type, node.overload))
         try:
-            with self._origins(label(node)), _in_scope_of(node):
+            with sourced(label(node)), in_scope_of(node.name):
                 if function is not None:
                     return self._function(call, instantiated(function, node), given)
                 found = IMPORTS.get((domain, node.op_type))
@@ -236,18 +235,6 @@ class Importer:
         finally:
             self.depth -= 1
 
-    @contextmanager
-    def _origins(self, name: str) -> Iterator[None]:
-        """Give the nodes made inside the block the name of the ONNX node they are for."""
-        graph: Graph = default_graph()
-        start = len(graph.nodes)
-        yield
-        origin: Origin | None = None
-        for made in graph.nodes[start:]:
-            if made.origin is not None and made.origin.source_name is None:
-                origin = origin or Origin(made.origin.file, made.origin.line, name)
-                made.origin = origin
-
     # What is known
 
     def inputs_above(self, values: Sequence[Tensor]) -> tuple[str, ...]:
@@ -273,22 +260,6 @@ class Importer:
                     seen.add(one)
                     pending.append(one)
         return tuple(sorted(found))
-
-
-def _in_scope_of(node: onnx.NodeProto) -> AbstractContextManager[object]:
-    """The name scope that the name of a node says, as exporters write them: `/layer1/conv/Conv`."""
-    scope = "/".join(part for part in safe_name(node.name).split("/")[:-1] if part)
-    return scoped(default_graph(), scope) if scope else nullcontext()
-
-
-def safe_name(name: str) -> str:
-    """A name as nodes can have it, without blanks, colons, and slashes at the ends.
-
-    >>> safe_name("/layer1/conv:0")
-    'layer1/conv.0'
-    """
-    kept = "".join("." if letter.isspace() or letter == ":" else letter for letter in name).strip("/")
-    return kept or "unnamed"
 
 
 def unsupported(model: onnx.ModelProto) -> list[str]:

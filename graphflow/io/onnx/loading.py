@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 
 from graphflow.errors import UNFORESEEN, FileFormatError, GraphFlowError
+from graphflow.io.names import safe_name
 from graphflow.io.onnx.call import Value
-from graphflow.io.onnx.importer import Importer, Scope, Weights, safe_name
+from graphflow.io.onnx.importer import Importer, Scope, Weights
 from graphflow.io.onnx.importer import unsupported as unsupported_in
 from graphflow.io.onnx.reading import domain_of, opsets, read_model
 from graphflow.io.onnx.tensors import dtype_of, given_array

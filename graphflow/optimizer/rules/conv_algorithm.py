@@ -6,7 +6,7 @@ convolution stand in the sentence with which a rule declines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import prod
 from typing import Any
 
@@ -23,6 +23,15 @@ Timer = Callable[[Node, Sequence[str]], dict[str, float]]
 
 _MARGIN = 0.8
 """Winograd's algorithm costs digits: it has to take at most this part of the time of the others."""
+
+_RULE_OF = {
+    "dot": "conv_as_product",
+    "shifts": "conv_as_shifts",
+    "im2col": "conv_as_patches",
+    "winograd2": "conv_by_winograd",
+    "winograd4": "conv_by_winograd",
+}
+"""The rule that chooses an algorithm; "direct" needs none."""
 
 _CONV = "channels_last_conv"
 _GRADIENTS = (f"{_CONV}_input_gradient", f"{_CONV}_weight_gradient")
@@ -48,14 +57,20 @@ def geometry_of(node: Node) -> Geometry | None:
     )  # fmt: skip
 
 
-def choices(node: Node, largest_tile: int, timer: Timer | None) -> list[Choice]:
-    """The algorithms that can compute a node with their costs, the cheapest first; none where unknown."""
+def choices(
+    node: Node, largest_tile: int, timer: Timer | None, excluded: Collection[str] = ()
+) -> list[Choice]:
+    """The algorithms that can compute a node with their costs, the cheapest first; none where unknown.
+
+    Those whose rules are excluded are left out, so that the next best is taken.
+    """
     geometry = geometry_of(node)
     if geometry is None or node.output.dtype.itemsize < 4 or not geometry.flops:
         return []
     found = estimates(geometry, largest_tile if node.op.name == _CONV else 0)
     if node.op.name in _GRADIENTS:
         found = [choice for choice in found if choice.algorithm != "im2col"]
+    found = [choice for choice in found if _RULE_OF.get(choice.algorithm) not in excluded]
     if timer is not None and node.op.name == _CONV and len(found) > 1:
         seconds = timer(node, [choice.algorithm for choice in found])
         found = [Choice(choice.algorithm, seconds[choice.algorithm]) for choice in found]
@@ -74,14 +89,16 @@ def _cheaper(found: Sequence[Choice]) -> str:
 class _Chooser:
     """The rules for given options; what is found for a node serves all of them."""
 
-    def __init__(self, largest_tile: int, timer: Timer | None) -> None:
-        self.largest_tile, self.timer = largest_tile, timer
+    def __init__(self, largest_tile: int, timer: Timer | None, excluded: Collection[str]) -> None:
+        self.timer, self.excluded = timer, excluded
+        self.largest_tile = 0 if "conv_by_winograd" in excluded else largest_tile
         self._last: tuple[Node | None, list[Choice]] = (None, [])
 
     def found(self, node: Node) -> list[Choice]:
         """`choices`, remembered for the node that the driver is at."""
         if self._last[0] is not node:
-            self._last = (node, choices(node, self.largest_tile, self.timer))
+            found = choices(node, self.largest_tile, self.timer, self.excluded)
+            self._last = (node, found)
         return self._last[1]
 
     def answer(self, match: Match, b: Builder, algorithm: str) -> Answer:
@@ -135,14 +152,17 @@ def _winograd(node: Node, b: Builder, tile: int) -> Answer:
     return b.winograd_conv(x, u, tile=tile, padding=node.attrs["padding"])
 
 
-def algorithm_rules(largest_tile: int = 0, timer: Timer | None = None) -> list[tuple[Rule, EveryNode]]:
+def algorithm_rules(
+    largest_tile: int = 0, timer: Timer | None = None, excluded: Collection[str] = ()
+) -> list[tuple[Rule, EveryNode]]:
     """The rules, each with the nodes that it is tried at.
 
     Arguments:
         largest_tile: of Winograd's algorithm: 0 (never), 2 or 4.
         timer: measures what algorithms take; the model estimates it where there is none.
+        excluded: names of rules whose algorithms are not even compared.
     """
-    chooser = _Chooser(largest_tile, timer)
+    chooser = _Chooser(largest_tile, timer, excluded)
     forward = EveryNode(lambda op, child_ops: op.name == _CONV)
     all_three = EveryNode(lambda op, child_ops: op.name == _CONV or op.name in _GRADIENTS)
     return [

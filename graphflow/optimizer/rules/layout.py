@@ -170,6 +170,14 @@ def layout_of_elementwise(match: Match, b: Builder) -> Answer:
     return _back(match, b, b.apply(node.op, given, dict(node.attrs)))
 
 
+def layout_of_quantization(match: Match, b: Builder) -> Answer:
+    """quantize(permute(x)) = permute(quantize(x)) with one scale for all, and dequantize likewise."""
+    node, x = match.root, source(match.root.inputs[0])
+    if x is None or any([one.ndim for one in node.inputs[1:]]):
+        return None
+    return _back(match, b, b.apply(node.op, [x, *node.inputs[1:]], dict(node.attrs)))
+
+
 def layout_of_concat(match: Match, b: Builder) -> Answer:
     """concat(permute(x), permute(y)) = permute(concat(x, y)) along the axis that becomes of it."""
     node = match.root
@@ -257,6 +265,7 @@ _ELEMENTWISE = _rule(layout_of_elementwise, "exact")
 
 _SINKING = {
     "concat": _rule(layout_of_concat, "exact"),
+    **dict.fromkeys(("quantize_linear", "dequantize_linear"), _rule(layout_of_quantization, "exact")),
     **dict.fromkeys(_ALONG_AXIS, _rule(layout_along_axis, "rounding")),
     **dict.fromkeys(_BY_AXIS, _rule(layout_by_axis, "exact")),
     **dict.fromkeys(_REDUCTIONS, _rule(layout_of_reduction, "rounding")),

@@ -29,7 +29,8 @@ _ROUNDED_BY_IEEE = frozenset((
 
 _ELEMENTWISE = [op for op in registry if "elementwise" in op.traits]
 _UNARY = [op.name for op in _ELEMENTWISE if op.arity == 1]
-_BINARY = [op.name for op in _ELEMENTWISE if op.arity == 2 and "broadcasting" in op.traits]
+BINARY = [op.name for op in _ELEMENTWISE if op.arity == 2 and "broadcasting" in op.traits]
+"""The names of the operators on single elements of two tensors."""
 
 # Past a chain of elementwise operators
 
@@ -80,7 +81,7 @@ def _joined(m: Match, inner: Node, b: Builder) -> Tensor:
 # Two moves into one
 
 
-@rule([getattr(P, f)(P.permute_dims(X), P.permute_dims(Y)) for f in _BINARY], safety="exact")
+@rule([getattr(P, f)(P.permute_dims(X), P.permute_dims(Y)) for f in BINARY], safety="exact")
 def elementwise_of_permuted(m: Match, b: Builder) -> Answer:
     """f(p(x), p(y)) = p(f(x, y)) for one permutation p of axes."""
     first, second = m.root.inputs
@@ -92,7 +93,7 @@ def elementwise_of_permuted(m: Match, b: Builder) -> Answer:
     return in_place_of(m, b.permute_dims(getattr(b, m.root.op.name)(m.X, m.Y, **m.root.attrs), axes=axes))
 
 
-@rule([getattr(P, f)(P.reshape(X), P.reshape(Y)) for f in _BINARY], safety="exact")
+@rule([getattr(P, f)(P.reshape(X), P.reshape(Y)) for f in BINARY], safety="exact")
 def elementwise_of_reshaped(m: Match, b: Builder) -> Answer:
     """f(reshape(x), reshape(y)) = reshape(f(x, y)) for x and y of one shape."""
     first, second = m.root.inputs
@@ -124,7 +125,7 @@ def _broadcast_last(m: Match, b: Builder) -> Answer:
 
 def _broadcasts(names: list[str]) -> list:
     unary = [getattr(P, name)(P.broadcast_to(X)) for name in names if name in _UNARY]
-    return unary + [getattr(P, f)(P.broadcast_to(X), P.broadcast_to(Y)) for f in names if f in _BINARY]
+    return unary + [getattr(P, f)(P.broadcast_to(X), P.broadcast_to(Y)) for f in names if f in BINARY]
 
 
 _EXACT = [op.name for op in _ELEMENTWISE if op.name in _ROUNDED_BY_IEEE]

@@ -15,7 +15,8 @@ from graphflow.ir.dtypes import DType
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.pattern import Match, P, variables
 from graphflow.optimizer.rule import Answer, Decline, Rule, decline, rule
-from graphflow.optimizer.rules.common import X, Y, Z, small_constant
+from graphflow.optimizer.rules.common import X, Y, Z, in_place_of, small_constant
+from graphflow.optimizer.rules.movement import BINARY
 
 SCALE, ZERO_POINT = variables("SCALE ZERO_POINT")
 
@@ -115,6 +116,45 @@ def relu_before_quantize(m: Match, b: Builder) -> Answer:
     return b.quantize_linear(relu.node.inputs[0], scale, zero_point, **attrs)
 
 
+@rule(P.quantize_linear(P.permute_dims(X), SCALE, ZERO_POINT), safety="exact", evidence="exhaustive")
+def quantize_before_permute(m: Match, b: Builder) -> Answer:
+    """quantize(p(x)) = p(quantize(x)) with one scale: what is quantized is smaller, and meets other moves."""
+    move = m.root.inputs[0].node
+    if not _has_one_scale(m.root):
+        return None
+    if m.rewriter.use_count(move.output) != 1:
+        return decline(f"{move.name} has other users")
+    made = b.quantize_linear(move.inputs[0], *m.root.inputs[1:], **m.root.attrs)
+    return in_place_of(m, b.permute_dims(made, axes=move.attrs["axes"]))
+
+
+@rule([getattr(P, f)(P.dequantize_linear(...), P.dequantize_linear(...)) for f in BINARY], safety="exact")
+def elementwise_of_dequantized(m: Match, b: Builder) -> Answer:
+    """f(dequantize(p(x)), dequantize(p(y))) = p(f(dequantize(x), dequantize(y))), with one scale each."""
+    there = [tensor.node for tensor in m.root.inputs]
+    moves = [node.inputs[0].node for node in there]
+    if not all([node.op.name == "dequantize_linear" and _has_one_scale(node) for node in there]):
+        return None
+    if not all([move.op.name == "permute_dims" for move in moves]):
+        return None
+    if moves[0].attrs["axes"] != moves[1].attrs["axes"]:
+        return None
+    if any([m.rewriter.use_count(node.output) != 1 for node in (*there, *moves)]):
+        return decline("one of the permuted tensors has other users")
+    m.nodes.extend([*there, *moves])
+    plain = [
+        b.dequantize_linear(move.inputs[0], *node.inputs[1:], **node.attrs)
+        for node, move in zip(there, moves)
+    ]
+    made = getattr(b, m.root.op.name)(*plain, **m.root.attrs)
+    return in_place_of(m, b.permute_dims(made, axes=moves[0].attrs["axes"]))
+
+
+def _has_one_scale(node: Node) -> bool:
+    """Whether scale and zero point are scalars, so that the node works element by element."""
+    return all([not one.ndim for one in node.inputs[1:]])
+
+
 def _is_least(zero_point: Tensor) -> bool:
     """Whether a zero point is the least number of its dtype."""
     values, dtype = small_constant(zero_point), zero_point.dtype
@@ -124,4 +164,10 @@ def _is_least(zero_point: Tensor) -> bool:
     return bool(np.all(values.astype(np.int64) == low))
 
 
-RULES: tuple[Rule, ...] = (quantize_what_was_dequantized, move_quantized, relu_before_quantize)
+RULES: tuple[Rule, ...] = (
+    quantize_what_was_dequantized,
+    move_quantized,
+    relu_before_quantize,
+    quantize_before_permute,
+    elementwise_of_dequantized,
+)

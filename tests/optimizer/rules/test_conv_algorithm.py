@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+import graphflow as gf
 from graphflow.ir.node import Node
 from graphflow.optimizer.driver import RuleIndex, run_rules
 from graphflow.optimizer.journal import Journal
-from graphflow.optimizer.program import Program
+from graphflow.optimizer.pipelines import optimize
+from graphflow.optimizer.program import Program, extract
 from graphflow.optimizer.rewriter import Rewriter
 from graphflow.optimizer.rules.conv_algorithm import Timer, algorithm_rules, geometry_of
 from tests.optimizer.rewriting import build, values
@@ -151,3 +153,25 @@ def test_not_a_number_stays_within_the_tiles_that_read_it() -> None:
     )
     assert np.isinf(direct[0, 0, 0, 0]) and np.isfinite(direct).sum() == direct.size - 1
     assert not np.isfinite(tiled[0, 0, 0, 0]) and np.isfinite(tiled[0, 2:, 2:]).all()
+
+
+EXCLUDED = [
+    ([], "winograd4"),
+    (["conv_by_winograd"], "im2col"),
+    (["conv_by_winograd", "conv_as_patches"], "direct"),
+    (["algorithm"], "direct"),
+    (["conv_as_product"], "winograd4"),
+]
+
+
+@pytest.mark.parametrize(("exclude", "algorithm"), EXCLUDED)
+def test_what_is_excluded_leaves_the_choice_to_the_others(exclude: list[str], algorithm: str) -> None:
+    x = gf.placeholder("x", (8, 512, 7, 7))
+    w = gf.constant(np.ones((512, 512, 3, 3), np.float32))
+    program = extract([gf.nn.conv(x, w, padding=1)], feeds=[x])
+    journal = Journal("remarks")
+    made = optimize(program, pipeline="layout{winograd=4}", journal=journal, exclude=exclude)
+    (conv,) = [node for node in made.order() if "conv" in node.op.name]
+    assert (f"winograd{conv.attrs.tile}" if "tile" in conv.attrs else conv.attrs.algorithm) == algorithm
+    if "conv_by_winograd" in exclude:
+        assert not [remark for remark in journal.remarks if "winograd" in remark.reason]

@@ -13,6 +13,7 @@ from tests.optimizer.rules.cases import Case
 
 Q = "q: int8[40]"
 SCALE = "s, z = constant(np.float32(0.1)), constant(np.int8(3)); "
+TWO = SCALE + "t, w = constant(np.float32(0.7)), constant(np.uint8(9)); "
 THERE = "x = dequantize_linear(q, s, z); "
 RELU = "x: float32[4,7] -> s, z = constant(np.float32(0.1)), constant(np.{}); "
 
@@ -38,6 +39,21 @@ CASES = [
         RELU.format("int8(-128)") + "quantize_linear(relu(x), s, z)",
         RELU.format("int8(-128)") + "quantize_linear(x, s, z)",
     ),
+    Case(
+        rules.quantize_before_permute,
+        f"x: float32[4,7] -> {SCALE}quantize_linear(permute_dims(x), s, z)",
+        f"x: float32[4,7] -> {SCALE}permute_dims(quantize_linear(x, s, z))",
+    ),
+    *[
+        Case(
+            rules.elementwise_of_dequantized,
+            f"q: int8[4,10], r: uint8[4,10] -> {TWO}{f}(dequantize_linear(permute_dims(q), s, z), "
+            "dequantize_linear(permute_dims(r), t, w))",
+            f"q: int8[4,10], r: uint8[4,10] -> {TWO}permute_dims({f}(dequantize_linear(q, s, z), "
+            "dequantize_linear(r, t, w)))",
+        )
+        for f in ("add", "multiply", "less")
+    ],
 ]
 
 
@@ -125,4 +141,32 @@ def test_relu_stays_where_the_zero_point_is_no_end() -> None:
         rules.relu_before_quantize,
         "x: float32[4], s: float32[] -> quantize_linear(relu(x), s, constant(np.uint8(0)))",
         "not known to be positive",
+    )
+
+
+def test_permutations_that_others_read_or_that_differ_stay() -> None:
+    given = f"q: int8[4,4], r: uint8[4,4] -> {TWO}"
+    assert_declines(
+        rules.quantize_before_permute,
+        f"x: float32[4,7] -> {SCALE}y = permute_dims(x); (y, quantize_linear(y, s, z))",
+        "other users",
+    )
+    assert_declines(
+        rules.quantize_before_permute,
+        "x: float32[4,2] -> s = constant(np.array([0.1, 0.2, 0.3, 0.4], 'float32')); "
+        "z = constant(np.zeros(4, 'int8')); quantize_linear(permute_dims(x), s, z)",
+    )
+    assert_declines(
+        rules.elementwise_of_dequantized,
+        f"{given}p = permute_dims(q); (p, dequantize_linear(p, s, z) + "
+        "dequantize_linear(permute_dims(r), t, w))",
+        "other users",
+    )
+    assert_declines(
+        rules.elementwise_of_dequantized,
+        f"{given}dequantize_linear(q, s, z) + dequantize_linear(permute_dims(r), t, w)",
+    )
+    assert_declines(
+        rules.elementwise_of_dequantized,
+        f"{given}dequantize_linear(permute_dims(q, (0, 1)), s, z) + dequantize_linear(permute_dims(r), t, w)",
     )
