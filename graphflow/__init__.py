@@ -35,6 +35,7 @@ from graphflow.errors import (
     ShapeError,
     VerifyError,
 )
+from graphflow.ir import shown
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import (
@@ -266,23 +267,26 @@ from graphflow.vectorize.vmap import vmap
 if TYPE_CHECKING:
     from graphflow import data, layers, nn, prove, train, viz
     from graphflow.data.progress import progress
-    from graphflow.io import onnx, saved_model
+    from graphflow.io import onnx, saved_model, tflite
     from graphflow.model import Model, optimize, plan_memory
     from graphflow.runtime.jax.from_jax import call_jax, from_jax
     from graphflow.session.session import Session
     from graphflow.viz.networkx import to_networkx
+    from graphflow.viz.tree import debug_print
 
     training: Tensor
 
 __version__ = "0.1.0"
 
 overloads.attach()
+shown.drawer = lambda: importlib.import_module("graphflow.viz.notebook")
 
 _ON_FIRST_USE = {
     "Model": "graphflow.model",
     "Session": "graphflow.session.session",
     "call_jax": "graphflow.runtime.jax.from_jax",
     "data": "",
+    "debug_print": "graphflow.viz.tree",
     "from_jax": "graphflow.runtime.jax.from_jax",
     "layers": "",
     "nn": "",
@@ -292,6 +296,7 @@ _ON_FIRST_USE = {
     "progress": "graphflow.data.progress",
     "prove": "",
     "saved_model": "graphflow.io",
+    "tflite": "graphflow.io",
     "to_networkx": "graphflow.viz.networkx",
     "train": "",
     "viz": "",
@@ -344,38 +349,39 @@ def __dir__() -> list[str]:
 __all__ = [
     "AttributeValueError", "BackendError", "Builder", "DType", "DTypeError", "Dim", "FeedError",
     "FetchError", "FileFormatError", "GradientError", "Graph", "GraphError", "GraphFlowError",
-    "MemoryPlanError", "Model", "Node", "NonFiniteError", "OpDef", "ParseError", "RewriteError", "Session",
-    "SessionError", "ShapeError", "Tensor", "TensorType", "Update", "VerifyError", "VmapWarning", "abs",
-    "acos", "acosh", "add", "add_along_axis", "all", "angle", "any", "arange", "argmax", "argmin",
-    "argsort", "argwhere", "as_dtype", "asarray", "asin", "asinh", "assign", "astype", "atan", "atan2",
-    "atanh", "atleast_1d", "atleast_2d", "bfloat16", "bitcast", "bitwise_and", "bitwise_invert",
-    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool", "broadcast_arrays",
-    "broadcast_shapes", "broadcast_to", "call_jax", "can_cast", "ceil", "check_gradients", "clip",
-    "complex", "complex128", "complex64", "compress", "concat", "cond", "conj", "constant", "conv_integer",
-    "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod", "cumulative_sum", "custom_gradient",
-    "data", "decode_image", "default_graph", "dequantize_linear", "diagonal", "diagonal_matrix", "diff",
-    "divide", "dynamic_quantize_linear", "e", "einsum", "empty", "empty_like", "equal", "erf", "errors",
-    "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float16", "float32",
-    "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e4m3fn", "float8_e4m3fnuz",
-    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "floor", "floor_divide", "fmod", "for_axis",
-    "fori_loop", "from_dlpack", "from_jax", "full", "full_like", "function", "gather_nd", "gradients",
-    "greater", "greater_equal", "group", "hessian", "hessian_vector_product", "hypot", "identity", "iinfo",
-    "imag", "index_add", "inf", "initializers", "int16", "int2", "int32", "int4", "int64", "int8",
-    "is_finite", "is_inf", "is_nan", "isdtype", "isfinite", "isin", "isinf", "isnan", "jvp", "layers",
-    "less", "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "map", "matmul", "matmul_integer",
-    "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "moveaxis",
-    "multiply", "name_scope", "nan", "negative", "newaxis", "nextafter", "nn", "nonzero", "not_equal",
-    "one_hot", "ones", "ones_like", "onnx", "op", "optimize", "outer", "pad", "parse_graph", "permute_dims",
-    "pi", "placeholder", "plan_memory", "positive", "pow", "print_graph", "prod", "progress", "promote",
-    "prove", "put_along_axis", "qlinear_conv", "qlinear_matmul", "quantize_linear", "random", "real",
-    "reciprocal", "recompute", "registry", "remainder", "repeat", "reset_default_graph", "reshape",
-    "result_type", "reverse_sequence", "roll", "round", "rsqrt", "saved_model", "scan", "scatter_nd",
-    "scatter_nd_add", "searchsorted", "sequence", "shape_of", "sign", "signal", "signbit", "sin", "sinh",
-    "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
-    "straight_through", "string", "strings", "subtract", "sum", "swapaxes", "switch_case", "take",
-    "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_networkx", "top_k", "trace", "train",
-    "training", "tril", "triu", "trunc", "uint16", "uint2", "uint32", "uint4", "uint64", "uint8", "unique",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "variable",
-    "vecdot", "vector_norm", "verify", "viz", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
+    "MemoryPlanError", "Model", "Node", "NonFiniteError", "OpDef", "ParseError", "RewriteError",
+    "Session", "SessionError", "ShapeError", "Tensor", "TensorType", "Update", "VerifyError",
+    "VmapWarning", "abs", "acos", "acosh", "add", "add_along_axis", "all", "angle", "any", "arange",
+    "argmax", "argmin", "argsort", "argwhere", "as_dtype", "asarray", "asin", "asinh", "assign", "astype",
+    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bfloat16", "bitcast", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
+    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "call_jax", "can_cast", "ceil",
+    "check_gradients", "clip", "complex", "complex128", "complex64", "compress", "concat", "cond", "conj",
+    "constant", "conv_integer", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
+    "cumulative_sum", "custom_gradient", "data", "debug_print", "decode_image", "default_graph",
+    "dequantize_linear", "diagonal", "diagonal_matrix", "diff", "divide", "dynamic_quantize_linear", "e",
+    "einsum", "empty", "empty_like", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye",
+    "fft", "finfo", "flatten", "flip", "float16", "float32", "float4_e2m1fn", "float64", "float6_e2m3fn",
+    "float6_e3m2fn", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+    "float8_e8m0fnu", "floor", "floor_divide", "fmod", "for_axis", "fori_loop", "from_dlpack", "from_jax",
+    "full", "full_like", "function", "gather_nd", "gradients", "greater", "greater_equal", "group",
+    "hessian", "hessian_vector_product", "hypot", "identity", "iinfo", "imag", "index_add", "inf",
+    "initializers", "int16", "int2", "int32", "int4", "int64", "int8", "is_finite", "is_inf", "is_nan",
+    "isdtype", "isfinite", "isin", "isinf", "isnan", "jvp", "layers", "less", "less_equal", "linalg",
+    "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "map", "matmul", "matmul_integer", "matrix_transpose", "max", "maximum",
+    "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "name_scope", "nan",
+    "negative", "newaxis", "nextafter", "nn", "nonzero", "not_equal", "one_hot", "ones", "ones_like",
+    "onnx", "op", "optimize", "outer", "pad", "parse_graph", "permute_dims", "pi", "placeholder",
+    "plan_memory", "positive", "pow", "print_graph", "prod", "progress", "promote", "prove",
+    "put_along_axis", "qlinear_conv", "qlinear_matmul", "quantize_linear", "random", "real", "reciprocal",
+    "recompute", "registry", "remainder", "repeat", "reset_default_graph", "reshape", "result_type",
+    "reverse_sequence", "roll", "round", "rsqrt", "saved_model", "scan", "scatter_nd", "scatter_nd_add",
+    "searchsorted", "sequence", "shape_of", "sign", "signal", "signbit", "sin", "sinh", "slice", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "straight_through", "string",
+    "strings", "subtract", "sum", "swapaxes", "switch_case", "take", "take_along_axis", "tan", "tanh",
+    "tensordot", "tflite", "tile", "to_networkx", "top_k", "trace", "train", "training", "tril", "triu",
+    "trunc", "uint16", "uint2", "uint32", "uint4", "uint64", "uint8", "unique", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "variable", "vecdot",
+    "vector_norm", "verify", "viz", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip

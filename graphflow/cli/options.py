@@ -31,7 +31,8 @@ def command(commands: Any, name: str, help: str, examples: str, act: Any) -> arg
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The positional argument MODEL."""
-    parser.add_argument("model", metavar="MODEL", help="the folder of a saved model, or an .onnx file")
+    said = "a saved model (a folder or .gfm), or an .onnx or .tflite file"
+    parser.add_argument("model", metavar="MODEL", help=said)
 
 
 def add_level(parser: argparse.ArgumentParser) -> None:
@@ -142,20 +143,48 @@ def load_model(path: str) -> Model:
 
         imported: Model = onnx.load(path)
         return imported
+    if place.is_file() and _is_tflite(place):
+        from graphflow.io import tflite
+
+        converted: Model = tflite.load(path)
+        return converted
     if is_bmodel(place):
         raise FileFormatError(
             f"{path!r} holds commands for the BM1684, not a graph",
             hint=f"graphflow show {path}, or graphflow disassemble {path}",
         )
-    if not (place.is_dir() and (place / "manifest.json").exists()):
+    if not (place.is_dir() and (place / "manifest.json").exists()) and not _begins_as_zip(place):
         raise FileFormatError(
             f"{path!r} is no model that GraphFlow reads",
-            hint="give the folder that gf.saved_model.save wrote, which holds manifest.json, or an ONNX file",
+            hint="give the folder that gf.saved_model.save wrote, which holds manifest.json, or an ONNX or "
+            "TFLite file",
         )
     from graphflow.io import saved_model
 
     model: Model = saved_model.load(path)
     return model
+
+
+def _is_tflite(place: Path) -> bool:
+    """Whether a file has the identifier of TensorFlow Lite models."""
+    from graphflow.io.tflite.reading import is_tflite
+
+    try:
+        with place.open("rb") as file:
+            return is_tflite(file.read(8))
+    except OSError:
+        return False
+
+
+def _begins_as_zip(place: Path) -> bool:
+    """Whether it is a file that begins as saved models in one file do."""
+    from graphflow.io.zip_file import MAGIC
+
+    try:
+        with place.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def _begins_as_onnx(place: Path) -> bool:
@@ -198,8 +227,8 @@ def read_sizes(given: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
-def check_sizes(model: Model, sizes: Mapping[str, int]) -> None:
-    """Raise unless these are the symbolic sizes of the model's inputs.
+def check_sizes(model: Model, sizes: Mapping[str, int], what: str = "memory") -> None:
+    """Raise unless these are the symbolic sizes of the model's inputs, on which `what` depends.
 
     Raises:
         AttributeValueError: naming the sizes that are missing, or that it does not have.
@@ -215,8 +244,8 @@ def check_sizes(model: Model, sizes: Mapping[str, int]) -> None:
         )
     missing = [name for name in needed if name not in sizes]
     if missing:
-        what = "size" if len(missing) == 1 else "sizes"
+        sizes_said = "size" if len(missing) == 1 else "sizes"
         raise AttributeValueError(
-            f"the model's memory depends on its {what} {', '.join(missing)}",
+            f"the model's {what} depends on its {sizes_said} {', '.join(missing)}",
             hint="add " + " ".join(f"--size {name}=32" for name in missing),
         )

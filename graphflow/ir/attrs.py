@@ -52,7 +52,14 @@ class Attrs(dict):
             return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Attrs) and self.key == other.key)
+        if self is other or not isinstance(other, Attrs):
+            return self is other
+        try:
+            return self._key == other._key
+        except AttributeError:  # large arrays need not be read for a key if they are the same objects
+            return len(self) == len(other) and all(
+                name in other and _are_equal(value, other[name]) for name, value in self.items()
+            )
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -70,6 +77,10 @@ class Attrs(dict):
 
 
 EMPTY = Attrs()
+
+
+def _are_equal(first: Any, second: Any) -> bool:
+    return first is second or value_key(first) == value_key(second)
 
 
 def value_key(value: Any) -> Any:

@@ -270,6 +270,18 @@ def bodies_of(node: Node) -> Iterator[Body]:
                     yield item
 
 
+def has_bodies(node: Node) -> bool:
+    """Whether there is a body among the attributes of a node; cheaper than to ask `bodies_of` for one."""
+    for value in node.attrs.values():
+        if isinstance(value, Body):
+            return True
+        if type(value) is tuple:
+            for item in value:
+                if isinstance(item, Body):
+                    return True
+    return False
+
+
 def nested_nodes(nodes: Iterable[Node]) -> Iterator[Node]:
     """The nodes, and those of all bodies below them."""
     pending = list(nodes)

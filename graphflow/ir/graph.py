@@ -18,6 +18,7 @@ from graphflow.ir import dims, provenance
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.dims import Dim, Size
 from graphflow.ir.node import Node, Tensor
+from graphflow.ir.shown import ShownGraph
 from graphflow.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _uids = itertools.count()
 _UNNAMEABLE = re.compile(r"[\s:]")
 
 
-class Graph:
+class Graph(ShownGraph):
     """A symbolic computation.
 
     `with gf.Graph() as g:` makes a graph and enters it: until the end of the block new nodes go
@@ -265,9 +266,9 @@ class Graph:
         )
 
     def __str__(self) -> str:
-        from graphflow.ir.text import print_graph
+        from graphflow.ir.text import shown_graph
 
-        return print_graph(self)
+        return shown_graph(self)
 
     # Being current
 

@@ -14,6 +14,7 @@ from graphflow.ir import provenance
 from graphflow.ir.attrs import Attrs
 from graphflow.ir.dims import Size
 from graphflow.ir.dtypes import DType
+from graphflow.ir.shown import ShownTensor
 from graphflow.ir.types import Shape, TensorType
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Node:
         return f"<node {self.name} = {self.op.name}({read}) -> {made or 'nothing'}>"
 
 
-class Tensor:
+class Tensor(ShownTensor):
     """A value in a graph: output `index` of `node`, of a known `type`.
 
     Python operators, indexing and NumPy broadcasting work on it; comparing with `==` asks whether

@@ -40,6 +40,9 @@ VERSION = 1
 INLINE_LIMIT = 64
 """Arrays of more elements are referred to by name; those of strings never are."""
 
+SHOWN = 200
+"""Nodes that `print(graph)` shows; of more, the first and the last ones."""
+
 _BARE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*\Z")
 
 
@@ -78,6 +81,19 @@ def print_graph(
     return _Printer(graph, arrays).text(origins, folders)
 
 
+def shown_graph(graph: Graph, most: int = SHOWN) -> str:
+    """The text form for reading: of a graph or body with more nodes than `most`, the first and last of them.
+
+    >>> import graphflow as gf
+    >>> x = gf.placeholder("x", ())
+    >>> for _ in range(1000):
+    ...     x = gf.exp(x)
+    >>> shown_graph(x.graph, 4).splitlines()[-3].strip(" .")
+    '997 more nodes, which gf.print_graph(graph) writes too'
+    """
+    return _Printer(graph, None, most=most).text(origins=True, folders=True)
+
+
 def array_names(node_name: str, place: str, weights: bool) -> str:
     """The name under which an array is kept apart from the text.
 
@@ -96,12 +112,17 @@ class _Printer:
         arrays: MutableMapping[str, np.ndarray] | None,
         files: Mapping[str, str] | None = None,
         path: str = "",
+        most: int | None = None,
     ) -> None:
         self.graph = graph
         self.arrays = arrays
         self.files = files
         self.path = path
+        self.most = most
         self.nodes = printed_nodes(graph)
+        self.skipped = 0 if most is None else max(0, len(self.nodes) - most)
+        if self.skipped and most is not None:
+            self.nodes = self.nodes[: most - most // 4] + self.nodes[len(self.nodes) - most // 4 :]
         self.names = {node.name: node for node in self.nodes}
         self.symbols, self.first_use = _symbols(self.nodes)
 
@@ -116,7 +137,11 @@ class _Printer:
 
     def _graph(self, lines: Iterable[str] = ()) -> str:
         """`graph "name" {`, a line each of what is in it, and `}`."""
-        inner = [*lines, *map(self._node, self.nodes), *self._tail()]
+        nodes = list(map(self._node, self.nodes))
+        if self.skipped and self.most is not None:
+            said = f"... {self.skipped:,} more nodes, which gf.print_graph(graph) writes too ..."
+            nodes.insert(self.most - self.most // 4, said)
+        inner = [*lines, *nodes, *self._tail()]
         return (
             "\n  ".join(
                 [f"graph {quoted(self.graph.name)} {{", *[line.replace("\n", "\n  ") for line in inner]]
@@ -177,7 +202,7 @@ class _Printer:
             return f"[{', '.join([self._value(item, node, f'{place}.{i}') for i, item in enumerate(value)])}]"
         if isinstance(value, Body):
             path = f"{self.path}{node.name}:{place}/"
-            return _Printer(value, self.arrays, self.files, path)._graph()
+            return _Printer(value, self.arrays, self.files, path, self.most)._graph()
         if hasattr(value, "attribute_key"):
             prefix, name, fields = write_record(value)
             inner = [f"{key}={self._value(fields[key], node, f'{place}.{key}')}" for key in sorted(fields)]

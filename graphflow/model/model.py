@@ -15,6 +15,7 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.traversal import ancestors
 from graphflow.model.prune import prune, refuse_missing_inputs
+from graphflow.model.shown import Shown
 from graphflow.session.arguments import checked_backend, checked_level
 from graphflow.session.session import Session
 from graphflow.session.value_feeds import deciding_placeholders
@@ -40,7 +41,7 @@ class Signature:
         return f"{_listed(self.inputs)} -> {_listed(self.outputs)}"
 
 
-class Model:
+class Model(Shown):
     """A graph with named inputs and outputs, and its weights.
 
     It has a copy of what the outputs need, in which every variable starts from its weight, so a
@@ -61,6 +62,8 @@ class Model:
     Attributes:
         graph: the model's own graph.
         signatures: the named functions it offers.
+        exports: the model in other forms, bytes by file name, if it was loaded with some.
+        calibration: what calibration has found, a dict, if it was loaded with that.
 
     Raises:
         GraphError: if an output needs a placeholder that is not among the inputs, a name is taken
@@ -107,6 +110,8 @@ class Model:
             name: Signature(_moved(inputs, copies), _moved(outputs, copies))
             for name, (inputs, outputs) in named.items()
         }
+        self.exports: dict[str, bytes | memoryview] = {}
+        self.calibration: dict[str, Any] | None = None
         self.report: Any = None
         self._sessions: dict[tuple[str, str], Session] = {}
         self._lock = threading.Lock()
@@ -150,6 +155,10 @@ class Model:
         lines.append(
             f"  {len(self.graph.nodes)} nodes, {len(weights)} variables, {count:,} weights, {size:,} bytes"
         )
+        if self.calibration is not None:
+            lines.append("  with a calibration table")
+        if self.exports:
+            lines.append("  exported as " + ", ".join(self.exports))
         return "\n".join(lines)
 
     # Running

@@ -36,6 +36,7 @@ from graphflow.optimizer.story import story
 
 if TYPE_CHECKING:
     from graphflow.optimizer.difference import Difference
+    from graphflow.optimizer.recomputed import Recomputed
 
 _RULES_BY_NAME: dict[str, Rule] = {rule.name: rule for rule in (*RULES, *PASS_RULES)}
 
@@ -118,6 +119,8 @@ class Report:
         final: the nodes of the latter by name.
         lines_of: the user's line of each node that there ever was, by name.
         note: how the target is going to compile it, where there is something to say.
+        fitted: what was done after that to stay within a memory budget, as a report of its own; None if
+            there is no budget, or if sizes are unknown.
     """
 
     before: Totals
@@ -131,9 +134,16 @@ class Report:
     final: dict[str, Node]
     lines_of: dict[str, str]
     note: str = ""
+    fitted: Report | None = None
 
     def __str__(self) -> str:
         return report_text(self)
+
+    def _repr_html_(self) -> str:
+        """Totals and rules in tables, where a notebook shows the report."""
+        from graphflow.optimizer.report_html import to_html
+
+        return to_html(self)
 
     @property
     def meter(self) -> Meter | None:
@@ -168,6 +178,13 @@ class Report:
             GraphFlowError: for a name that none of them has.
         """
         return declines(self, name)
+
+    @property
+    def recomputed(self) -> list[Recomputed]:
+        """The values that are computed twice to stay within a memory budget, the largest first."""
+        from graphflow.optimizer.recomputed import recomputed
+
+        return recomputed((self if self.fitted is None else self.fitted).optimized.order())
 
     @property
     def regions(self) -> tuple[Region, ...]:

@@ -14,7 +14,7 @@ from graphflow.errors import GraphFlowError
 from graphflow.ir.collector import paused_collector
 from graphflow.ir.copying import copy_nodes
 from graphflow.ir.node import Node, Tensor
-from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.journal import Entry, Journal
 from graphflow.optimizer.metering import Meter
 from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, optimize
 from graphflow.optimizer.program import Program
@@ -121,23 +121,35 @@ def pass_difference(report: Report, pass_name: str) -> Difference:
     """The program before a pass beside that after it; see `Report.diff`."""
     from graphflow.optimizer.difference import diff
 
-    label = report.label or "the passes"
     if not pass_name:
+        label = report.label or "the passes"
         return diff(report.original, report.optimized, ("as built", f"after {label}"))
+    _, before, after = pass_programs(report, pass_name)
+    return diff(before, after, (f"before {pass_name}", f"after {pass_name}"))
+
+
+def pass_programs(report: Report, pass_name: str) -> tuple[list[Entry], Program, Program]:
+    """The edits of a pass ("" for all), and the program before the first and after the last of them.
+
+    Raises:
+        GraphFlowError: if no such pass ran, or the journal kept counts only.
+    """
     if not report.journal.detailed:
         raise GraphFlowError(
             f"the journal was kept at level {report.journal.level!r}, which has no entries",
             hint="optimise with Journal('entries')",
         )
+    entries = report.journal.entries
+    if not pass_name:
+        return entries, report.original, report.optimized
     ran = [record.name for record in report.journal.passes]
     if pass_name not in ran:
         raise GraphFlowError(f"no pass {pass_name!r} ran", hint="these did: " + ", ".join(ran))
     # What a pass does inside of bodies belongs to the pass `bodies`, which puts it in place.
-    at = [
-        entry.sequence
-        for entry in report.journal.entries
+    mine = [
+        entry
+        for entry in entries
         if (pass_name == "bodies" if ":" in "".join(entry.removed[:1]) else entry.pass_name == pass_name)
     ]
-    first, last = (min(at), max(at) + 1) if at else (0, 0)
-    before, after = replay_report(report, first), replay_report(report, last)
-    return diff(before, after, (f"before {pass_name}", f"after {pass_name}"))
+    first, last = (mine[0].sequence, mine[-1].sequence + 1) if mine else (0, 0)
+    return mine, replay_report(report, first), replay_report(report, last)

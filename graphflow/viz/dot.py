@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.errors import BackendError
 from graphflow.viz import colors
-from graphflow.viz.picture import BUDGET, Box, Inset, Picture, picture
+from graphflow.viz.boxes import Box
+from graphflow.viz.picture import BUDGET, Inset, Picture, picture
 
 if TYPE_CHECKING:
     import graphviz
@@ -41,6 +42,7 @@ _SHAPES = {
     "constant": "box",
     "scope": "folder",
     "part": "folder",
+    "run": "box3d",
     "stub": "plaintext",
 }
 
@@ -50,6 +52,7 @@ def to_dot(
     budget: int = BUDGET,
     title: str | None = None,
     highlight: Iterable[Any] = (),
+    **options: Any,
 ) -> graphviz.Digraph:
     """A graph as a graphviz.Digraph: operators by colour, shapes and dtypes on the edges.
 
@@ -61,6 +64,7 @@ def to_dot(
         budget: the largest number of boxes.
         title: the heading; the graph's name by default.
         highlight: names, nodes or tensors to outline.
+        options: color, depth, repeats and weights, as `render` has them.
 
     Raises:
         BackendError: if the package graphviz is not installed.
@@ -69,7 +73,7 @@ def to_dot(
     >>> "exp" in to_dot(gf.exp(gf.constant(1.0))).source
     True
     """
-    return dot_of(picture(source, budget, title, highlight))
+    return dot_of(picture(source, budget, title, highlight, **options))
 
 
 def dot_of(drawing: Picture) -> graphviz.Digraph:
@@ -167,7 +171,7 @@ def _node_attributes(box: Box) -> dict[str, str]:
     attributes = {"label": _label(box), "shape": _SHAPES[box.kind], "tooltip": _plain(box.tooltip)}
     if box.kind == "stub":
         return {**attributes, "margin": "0.02", "height": "0.1"}
-    style = "filled" if box.kind in ("variable", "scope", "part") else "filled,rounded"
+    style = "filled" if box.kind in ("variable", "scope", "part", "run") else "filled,rounded"
     attributes.update(style=style, fillcolor=box.paint.fill, color=box.paint.line)
     if box.kind == "input":
         attributes["penwidth"] = "1.8"
@@ -183,7 +187,8 @@ def _label(box: Box) -> str:
         text = _escape(f"{box.title} {', '.join(box.lines)}")
         return f'<<FONT POINT-SIZE="8" COLOR="{colors.QUIET}"><I>{text}</I></FONT>>'
     rows = [f"<B>{_escape(box.title)}</B>"]
-    rows += [f'<FONT POINT-SIZE="8.5" COLOR="{colors.QUIET}">{_escape(line)}</FONT>' for line in box.lines]
+    quiet = box.paint.quiet
+    rows += [f'<FONT POINT-SIZE="8.5" COLOR="{quiet}">{_escape(line)}</FONT>' for line in box.lines]
     rows += [f'<FONT POINT-SIZE="8.5"><B>{_escape(badge)}</B></FONT>' for badge in box.badges]
     return f"<{'<BR/>'.join(rows)}>"
 
@@ -198,6 +203,9 @@ def _heading(drawing: Picture) -> str:
         f'<FONT POINT-SIZE="8" COLOR="{colors.QUIET}"> {_escape(paint.label)}</FONT>'
         for paint in drawing.legend()
     ]
+    if drawing.telling:
+        told = f"{_escape(drawing.telling)}:"
+        swatches.insert(0, f'<FONT POINT-SIZE="8" COLOR="{colors.TEXT}">{told}</FONT>')
     if swatches:
         rows.append("&nbsp;&nbsp;&nbsp;".join(swatches))
     cells = "".join(f"<TR><TD>{row}</TD></TR>" for row in rows)

@@ -8,7 +8,7 @@ and places minimise the squared distance to neighbours (a pool-adjacent-violator
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -16,16 +16,22 @@ SWEEPS = 10
 SIDE_GAP = 22.0
 ROW_GAP = 46.0
 _POINT_WIDTH = 10.0
+_LIGHT = 0.0005
 
 
 @dataclass(slots=True)
 class Vertex:
-    """A box, or a point that an edge passes (`box` is None); x and y are its centre."""
+    """A box, or a point that an edge passes (`box` is None); x and y are its centre.
+
+    A light one goes where there is room for it, and moves no other; what has more weight moves less.
+    """
 
     row: int
     width: float
     height: float
     box: int | None = None
+    light: bool = False
+    weight: float = 1.0
     x: float = 0.0
     y: float = 0.0
     above: list[int] = field(default_factory=list)
@@ -49,18 +55,26 @@ class Layout:
 
 
 def lay_out(
-    sizes: Sequence[tuple[float, float]], rows: Sequence[int], edges: Sequence[tuple[int, int]]
+    sizes: Sequence[tuple[float, float]],
+    rows: Sequence[int],
+    edges: Sequence[tuple[int, int]],
+    light: Collection[int] = (),
 ) -> Layout:
     """Places for boxes of given sizes in given rows, and paths for edges that point downward.
+
+    Arguments:
+        light: boxes that move no others.
 
     >>> lay_out([(40, 20), (40, 20)], [0, 1], [(0, 1)]).places
     [(20.0, 10.0), (20.0, 76.0)]
     """
     vertices = [
-        Vertex(row, width, height, box) for box, (row, (width, height)) in enumerate(zip(rows, sizes))
+        Vertex(row, width, height, box, box in light)
+        for box, (row, (width, height)) in enumerate(zip(rows, sizes))
     ]
     chains = [_chain(vertices, source, target) for source, target in edges]
     layers = _order(vertices)
+    _weigh(vertices, layers)
     _place_across(vertices, layers)
     _place_down(vertices, layers)
     boxes = vertices[: len(sizes)]
@@ -155,6 +169,21 @@ def _crossings(vertices: list[Vertex], layers: list[list[int]]) -> int:
 # Places
 
 
+def _weigh(vertices: list[Vertex], layers: list[list[int]]) -> None:
+    """Let what lies on long paths be heavy, so that side branches give way to the main one."""
+    below, above = [0] * len(vertices), [0] * len(vertices)
+    for layer in layers:
+        for index in layer:
+            above[index] = max((above[other] + 1 for other in vertices[index].above), default=0)
+    for layer in reversed(layers):
+        for index in layer:
+            below[index] = max((below[other] + 1 for other in vertices[index].below), default=0)
+    longest = max((up + down for up, down in zip(above, below)), default=0) or 1
+    for index, vertex in enumerate(vertices):
+        share = (above[index] + below[index]) / longest
+        vertex.weight = _LIGHT if vertex.light else 3.0 if vertex.box is None else max(0.1, share**3)
+
+
 def _place_across(vertices: list[Vertex], layers: list[list[int]]) -> None:
     """Each vertex as near to the middle of its neighbours as its row allows."""
     for layer in layers:
@@ -171,8 +200,10 @@ def _place_across(vertices: list[Vertex], layers: list[list[int]]) -> None:
                 vertex = vertices[index]
                 near = vertex.above if downward else vertex.below
                 near = vertex.above + vertex.below if both or not near else near
-                middle = sum(vertices[other].x for other in near) / len(near) if near else vertex.x
-                wanted.append(middle)
+                near = near if vertex.light else [one for one in near if not vertices[one].light]
+                total = sum([vertices[other].weight for other in near])
+                middle = sum([vertices[other].x * vertices[other].weight for other in near])
+                wanted.append(middle / total if near else vertex.x)
             _fit(vertices, layer, wanted)
     left = min((vertex.x - vertex.width / 2 for vertex in vertices), default=0.0)
     for vertex in vertices:
@@ -182,7 +213,7 @@ def _place_across(vertices: list[Vertex], layers: list[list[int]]) -> None:
 def _fit(vertices: list[Vertex], layer: Sequence[int], wanted: Sequence[float]) -> None:
     """The places nearest to `wanted`, in least squares, that keep the row's order and gaps.
 
-    Points weigh more than boxes, so that long edges come out straight.
+    Points weigh more than boxes, so that long edges come out straight, and what is light weighs little.
     """
     shifts, shift = [], 0.0
     for position, index in enumerate(layer):
@@ -191,7 +222,7 @@ def _fit(vertices: list[Vertex], layer: Sequence[int], wanted: Sequence[float]) 
         shifts.append(shift)
     blocks: list[list[float]] = []  # [weighted sum, weight, members]
     for position, index in enumerate(layer):
-        weight = 3.0 if vertices[index].box is None else 1.0
+        weight = vertices[index].weight
         blocks.append([weight * (wanted[position] - shifts[position]), weight, 1])
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
             last = blocks.pop()
@@ -237,15 +268,22 @@ def _paths(vertices: list[Vertex], chains: Sequence[list[int]]) -> list[list[tup
 
 
 def _ports(vertices: list[Vertex], chains: Sequence[list[int]]) -> list[tuple[float, float]]:
-    """For each edge, how far from the middle of its source and of its target it attaches."""
+    """For each edge, how far from the middle of its source and of its target it attaches.
+
+    Edges to what is light attach at the sides, so that they bend no others.
+    """
     offsets = [[0.0, 0.0] for _ in chains]
     for end in (0, 1):
         meeting: dict[int, list[tuple[float, int]]] = {}
         for edge, chain in enumerate(chains):
-            box, next_to_it = (chain[0], chain[1]) if end == 0 else (chain[-1], chain[-2])
-            meeting.setdefault(box, []).append((vertices[next_to_it].x, edge))
+            box, near = (chain[0], chain[1]) if end == 0 else (chain[-1], chain[-2])
+            if vertices[near].light:
+                shift = vertices[near].x - vertices[box].x
+                offsets[edge][end] = max(-0.38, min(0.38, shift / vertices[box].width)) * vertices[box].width
+            else:
+                meeting.setdefault(box, []).append((vertices[near].x, edge))
         for box, arrivals in meeting.items():
-            step = min(16.0, 0.7 * vertices[box].width / len(arrivals))
+            step = 0.0 if vertices[box].light else min(16.0, 0.7 * vertices[box].width / len(arrivals))
             for position, (_, edge) in enumerate(sorted(arrivals)):
                 offsets[edge][end] = (position - (len(arrivals) - 1) / 2) * step
     return [(source, target) for source, target in offsets]

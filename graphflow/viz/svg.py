@@ -1,22 +1,26 @@
-"""SVG written directly: the picture of a graph where there is no Graphviz to draw it."""
+"""SVG written directly: a picture with its heading and legend, and frames for what is inside boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from typing import NamedTuple
 from xml.sax.saxutils import escape
+from zlib import crc32
 
 from graphflow.viz import colors
-from graphflow.viz.layout import ROW_GAP, Layout, lay_out
-from graphflow.viz.picture import Box, Edge, Inset, Picture, tail
-
-Point = tuple[float, float]
+from graphflow.viz.boxes import tail
+from graphflow.viz.layout import Layout, lay_out
+from graphflow.viz.picture import Inset, Picture
+from graphflow.viz.svg_boxes import BOLD, START, box_size, draw_box, text, text_width
+from graphflow.viz.svg_edges import draw_arrows, draw_labels
 
 _MARGIN = 24.0
-_PADDING = 14.0
-_PANELS_WIDTH = 760.0
-_TITLE, _LINE, _LABEL = 12.0, 9.0, 8.5
-_NARROW, _WIDE = frozenset("iljtfrI.,:;'|!()[]/ "), frozenset("mwMW@%—…")
+_PADDING = 16.0
+_GUTTER = 44.0  # between the picture and the frames beside it
+_LEAST_WIDTH = 480.0
+_LEAST_HEIGHT = 900.0
+_HEADING, _CAPTION, _LEGEND, _FRAME = 18.0, 12.0, 11.0, 12.0
 
 
 def to_svg(drawing: Picture) -> str:
@@ -27,244 +31,165 @@ def to_svg(drawing: Picture) -> str:
     >>> to_svg(picture(gf.exp(gf.constant(1.0))))[:5]
     '<?xml'
     """
-    body, wide, high = _content(drawing)
-    heading, top = _heading(drawing)
-    inner = max(wide, _heading_width(drawing))
-    panels, panels_width, panels_height = _panels(drawing.insets, max(inner, _PANELS_WIDTH))
-    width = max(inner, panels_width) + 2 * _MARGIN
-    height = high + top + _MARGIN + panels_height
-    left = (width - wide) / 2
+    mark = f"tip{crc32(f'{drawing.title} {drawing.caption}'.encode()):08x}"
+    main = _content(drawing, "b", mark)
+    frames, wide, high = _frames(drawing.insets, main, mark)
+    inner = max(wide, _LEAST_WIDTH, text_width(drawing.title, _HEADING, bold=True))
+    heading, top = _heading(drawing, inner)
+    width, height = inner + 2 * _MARGIN, top + high + _MARGIN
+    left = _MARGIN if frames else (width - main.width) / 2
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{colors.FONT}">',
+            f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{colors.FONT}" role="img" '
+            f'style="background:{colors.BACKGROUND};color-scheme:light">',
             f"<title>{escape(drawing.title)}</title>",
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+            f"<desc>{escape(drawing.text())}</desc>",
+            f'<defs><marker id="{mark}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
             f'orient="auto"><path d="M0,1 L7,4 L0,7 z" fill="{colors.EDGE}"/></marker></defs>',
             f'<rect width="100%" height="100%" fill="{colors.BACKGROUND}"/>',
             *heading,
-            f'<g transform="translate({left:.1f},{top:.1f})">',
-            *body,
+            f'<g class="picture" transform="translate({left:.1f},{top:.1f})">',
+            *(part for frame in frames for part in frame.leader),
+            *main.parts,
+            *(part for frame in frames for part in _moved(frame.parts, frame.x, frame.y)),
             "</g>",
-            *_moved(panels, _MARGIN, top + high + _MARGIN),
             "</svg>",
             "",
         ]
     )
 
 
-def _content(drawing: Picture) -> tuple[list[str], float, float]:
-    """The boxes and arrows of a picture, and the width and height they take."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A picture that is laid out: its elements, its layout, and the sizes of its boxes."""
+
+    parts: list[str]
+    layout: Layout
+    sizes: list[tuple[float, float]]
+
+    @property
+    def width(self) -> float:
+        return self.layout.width
+
+    @property
+    def height(self) -> float:
+        return self.layout.height
+
+
+def _content(drawing: Picture, prefix: str, mark: str) -> _Content:
+    """The boxes and arrows of a picture; the ids of its boxes begin with `prefix`."""
     sizes = [box_size(box) for box in drawing.boxes]
     pairs = [(edge.source, edge.target) for edge in drawing.edges]
-    layout = lay_out(sizes, [box.row for box in drawing.boxes], pairs)
+    light = {index for index, box in enumerate(drawing.boxes) if box.kind == "stub"}
+    layout = lay_out(sizes, [box.row for box in drawing.boxes], pairs, light)
     drawn = [
-        *_arrows(drawing.edges, layout),
-        *(_box(box, place, size) for box, place, size in zip(drawing.boxes, layout.places, sizes)),
-        *_labels(drawing, layout, sizes),
+        *draw_arrows(drawing.edges, layout, prefix, mark),
+        *(
+            draw_box(box, place, size, f"{prefix}{index}")
+            for index, (box, place, size) in enumerate(zip(drawing.boxes, layout.places, sizes))
+        ),
+        *draw_labels(drawing.edges, layout, sizes),
     ]
-    return drawn, layout.width, layout.height
+    return _Content(drawn, layout, sizes)
 
 
 def _moved(parts: Sequence[str], x: float, y: float) -> list[str]:
-    return [f'<g transform="translate({x:.1f},{y:.1f})">', *parts, "</g>"] if parts else []
+    return [f'<g transform="translate({x:.1f},{y:.1f})">', *parts, "</g>"]
 
 
-def _panels(insets: Sequence[Inset], limit: float) -> tuple[list[str], float, float]:
-    """A frame for each body with its node's name, in rows no wider than `limit` unless one is alone."""
-    parts: list[str] = []
-    x = y = row_height = total = 0.0
-    for inset in insets:
-        content, wide, high = _content(inset.picture)
-        title = f"{tail(inset.owner)} · {inset.picture.title}"
-        title_width = text_width(title, 11, bold=True)
-        width, height = max(wide, title_width) + 2 * _PADDING, high + 2 * _PADDING + 18
-        if x and x + width > limit:
-            x, y, row_height = 0.0, y + row_height + _PADDING, 0.0
-        frame = (
-            f'<rect width="{width:.1f}" height="{height:.1f}" rx="8" fill="#fafafa" '
-            f'stroke="{colors.CONTROL.line}" stroke-dasharray="6,4"/>'
-        )
-        heading = _text((_PADDING + title_width / 2, 20), title, 11, extra=_BOLD)
-        parts += _moved([frame, heading, *_moved(content, (width - wide) / 2, _PADDING + 18)], x, y)
-        row_height, total = max(row_height, height), max(total, x + width)
-        x += width + _PADDING
-    return parts, total, y + row_height + _MARGIN if insets else 0.0
+# Frames
 
 
-def text_width(text: str, size: float, bold: bool = False) -> float:
-    """A safe guess of how wide text is in a sans-serif font."""
-    units = sum(0.32 if char in _NARROW else 0.9 if char in _WIDE else 0.58 for char in text)
-    return units * size * (1.08 if bold else 1.0)
+class _Frame(NamedTuple):
+    """A frame with what is inside, its place beside the picture, and the line that leads to it."""
+
+    parts: list[str]
+    x: float
+    y: float
+    leader: list[str]
 
 
-def box_size(box: Box) -> tuple[float, float]:
-    """The width and height of a box around its text."""
-    if box.kind == "stub":
-        return text_width(_stub_text(box), _LABEL) + 6, 12.0
-    widths = [text_width(box.title, _TITLE, bold=True)]
-    widths += [text_width(line, _LINE) for line in box.lines]
-    widths += [text_width(badge, _LINE, bold=True) for badge in box.badges]
-    extra = 8.0 if box.kind in ("variable", "scope", "part") else 0.0
-    count = len(box.lines) + len(box.badges) + bool(box.region)
-    widths += [text_width(box.region, _LINE, bold=True)]
-    return max(widths) + 18, 11 + _TITLE + 12.0 * count + extra
+def _frames(insets: Sequence[Inset], main: _Content, mark: str) -> tuple[list[_Frame], float, float]:
+    """A frame for each body and block in columns beside the picture, near its box; and the size of all."""
+    frames: list[_Frame] = []
+    limit = max(main.height, _LEAST_HEIGHT)
+    x, cursor, column, columns = main.width + _GUTTER, 0.0, 0.0, 1
+    wide, high = main.width, main.height
+    for number, inset in enumerate(insets):
+        parts, width, height = _frame(inset, f"i{number}b", mark)
+        beside = inset.host < 0 and columns == 1
+        wanted = main.layout.places[inset.box][1] - 20 if beside else cursor
+        y = max(cursor, min(wanted, limit - height))
+        if cursor and y + height > limit:
+            x, y, column, columns, beside = x + column + _PADDING, 0.0, 0.0, columns + 1, False
+        leader = _leader(main, inset.box, x, y) if beside else []
+        frames.append(_Frame(parts, x, y, leader))
+        cursor, column = y + height + _PADDING, max(column, width)
+        wide, high = max(wide, x + width), max(high, y + height)
+    return frames, wide, high
 
 
-def _stub_text(box: Box) -> str:
-    return f"{box.title} {', '.join(box.lines)}"
-
-
-def _text(place: Point, text: str, size: float, color: str = colors.TEXT, extra: str = "") -> str:
-    return (
-        f'<text x="{place[0]:.1f}" y="{place[1]:.1f}" font-size="{size:g}" fill="{color}" '
-        f'text-anchor="middle"{extra}>{escape(text)}</text>'
+def _frame(inset: Inset, prefix: str, mark: str) -> tuple[list[str], float, float]:
+    content = _content(inset.picture, prefix, mark)
+    shown = inset.picture.title
+    title = shown if "one of" in shown else f"{tail(inset.owner)} · {shown}"
+    width = max(content.width, text_width(title, _FRAME, bold=True)) + 2 * _PADDING
+    height = content.height + 2 * _PADDING + 22
+    frame = (
+        f'<rect width="{width:.1f}" height="{height:.1f}" rx="8" fill="#fafafa" '
+        f'stroke="{colors.CONTROL.line}" stroke-dasharray="6,4"/>'
     )
+    heading = text((_PADDING, 22), title, _FRAME, extra=BOLD + START)
+    moved = _moved(content.parts, (width - content.width) / 2, _PADDING + 22)
+    return [frame, heading, *moved], width, height
 
 
-_BOLD = ' font-weight="bold"'
-
-
-def _box(box: Box, place: Point, size: tuple[float, float]) -> str:
-    (x, y), (width, height) = place, size
-    if box.kind == "stub":
-        words = _text((x, y + 3), _stub_text(box), _LABEL, colors.QUIET, ' font-style="italic"')
-        return f'<g class="stub"><title>{escape(box.tooltip)}</title>{words}</g>'
-    line = colors.ACCENT if box.highlighted else box.paint.line
-    thickness = 3 if box.highlighted else 2.2 if box.badges else 1.8 if box.kind == "input" else 1.2
-    style = f'fill="{box.paint.fill}" stroke="{line}" stroke-width="{thickness:g}"'
-    parts = [_outline(box, x - width / 2, y - height / 2, width, height, style)]
-    baseline = y - height / 2 + 5 + _TITLE + (8 if box.kind in ("variable", "scope", "part") else 0)
-    parts.append(_text((x, baseline), box.title, _TITLE, extra=_BOLD))
-    for text in box.lines:
-        baseline += 12
-        parts.append(_text((x, baseline), text, _LINE, colors.QUIET))
-    for text in box.badges:
-        baseline += 12
-        parts.append(_text((x, baseline), text, _LINE, extra=_BOLD))
-    if box.region:
-        parts.append(_text((x, baseline + 12), box.region, _LINE, colors.REGION.line, _BOLD))
-    return f'<g class="box {box.kind}"><title>{escape(box.tooltip)}</title>{"".join(parts)}</g>'
-
-
-def _outline(box: Box, left: float, top: float, width: float, height: float, style: str) -> str:
-    if box.kind == "variable":
-        right, bottom, rx = left + width, top + height, width / 2
-        body = (
-            f"M{left:.1f},{top + 5:.1f} A{rx:.1f},5 0 0 1 {right:.1f},{top + 5:.1f} V{bottom - 5:.1f} "
-            f"A{rx:.1f},5 0 0 1 {left:.1f},{bottom - 5:.1f} Z"
-        )
-        rim = f"M{left:.1f},{top + 5:.1f} A{rx:.1f},5 0 0 0 {right:.1f},{top + 5:.1f}"
-        return f'<path d="{body}" {style}/><path d="{rim}" {style} fill-opacity="0"/>'
-    if box.kind in ("scope", "part"):
-        path = f"M{left:.1f},{top:.1f} h{width:.1f} v{height:.1f} h{-width:.1f} Z m0,5 h{width:.1f}"
-        return f'<path d="{path}" {style}/>'
-    return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="6" {style}/>'
-
-
-# Edges
-
-
-def _arrows(edges: Sequence[Edge], layout: Layout) -> list[str]:
-    drawn = []
-    for edge, path in zip(edges, layout.paths):
-        dashed = ' stroke-dasharray="3,2.5"' if edge.to_stub else ' marker-end="url(#tip)"'
-        drawn.append(
-            f'<path d="{_curve(path)}" fill="none" stroke="{colors.EDGE}" stroke-width="1"{dashed}/>'
-        )
-    return drawn
-
-
-def _curve(path: Sequence[Point]) -> str:
-    """Through all points, upright at each of them."""
-    (x, y), rest = path[0], path[1:]
-    parts = [f"M{x:.1f},{y:.1f}"]
-    for next_x, next_y in rest:
-        bend = (next_y - y) / 2
-        parts.append(f"C{x:.1f},{y + bend:.1f} {next_x:.1f},{next_y - bend:.1f} {next_x:.1f},{next_y:.1f}")
-        x, y = next_x, next_y
-    return " ".join(parts)
-
-
-def _labels(drawing: Picture, layout: Layout, sizes: Sequence[tuple[float, float]]) -> list[str]:
-    """The labels of edges, each where it covers no other label and no box, if there is such a place."""
-    taken: list[tuple[float, float, float, float]] = [
-        (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        for (x, y), (width, height) in zip(layout.places, sizes)
+def _leader(main: _Content, box: int, x: float, y: float) -> list[str]:
+    """A dotted line from a box to the upper left corner of its frame."""
+    (middle, centre), (width, _) = main.layout.places[box], main.sizes[box]
+    return [
+        f'<line x1="{middle + width / 2:.1f}" y1="{centre:.1f}" x2="{x:.1f}" y2="{y + 18:.1f}" '
+        f'stroke="{colors.CONTROL.line}" stroke-dasharray="1.5,4" stroke-linecap="round"/>'
     ]
-    grid: dict[tuple[int, int], list[tuple[float, float, float, float]]] = {}
-    for rectangle in taken:
-        _note(grid, rectangle)
-    words = []
-    halo = f' stroke="{colors.BACKGROUND}" stroke-width="3" paint-order="stroke" stroke-linejoin="round"'
-    for edge, path in zip(drawing.edges, layout.paths):
-        if not edge.label:
-            continue
-        width = text_width(edge.label, _LABEL)
-        candidates = [
-            (left, y - 5, left + width, y + 5) for x, y in _along(path) for left in (x + 4, x - 4 - width)
-        ]
-        rectangle = next((one for one in candidates if not _meets(grid, one)), candidates[0])
-        _note(grid, rectangle)
-        place = ((rectangle[0] + rectangle[2]) / 2, rectangle[1] + 8)
-        words.append(_text(place, edge.label, _LABEL, colors.QUIET, halo))
-    return words
-
-
-def _along(path: Sequence[Point]) -> list[Point]:
-    """Points on an edge where its label may sit, the best first."""
-    found = []
-    for start, end in pairwise(path):
-        for share in (0.5, 0.35, 0.65, 0.25, 0.78):
-            # The curve's own parameter: x follows 3t^2 - 2t^3 where y is nearly linear.
-            eased = share * share * (3 - 2 * share)
-            found.append((start[0] + eased * (end[0] - start[0]), start[1] + share * (end[1] - start[1])))
-    return found
-
-
-_CELL = 120.0
-
-
-def _cells(rectangle: tuple[float, float, float, float]) -> list[tuple[int, int]]:
-    left, top, right, bottom = (int(side // _CELL) for side in rectangle)
-    return [(column, row) for column in range(left, right + 1) for row in range(top, bottom + 1)]
-
-
-def _note(grid: dict, rectangle: tuple[float, float, float, float]) -> None:
-    for cell in _cells(rectangle):
-        grid.setdefault(cell, []).append(rectangle)
-
-
-def _meets(grid: dict, one: tuple[float, float, float, float]) -> bool:
-    return any(
-        one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-        for cell in _cells(one)
-        for other in grid.get(cell, ())
-    )
 
 
 # The heading
 
 
-def _heading_width(drawing: Picture) -> float:
-    legend = sum(text_width(paint.label, _LABEL) + 34 for paint in drawing.legend())
-    return max(text_width(drawing.title, 16, bold=True), text_width(drawing.caption, 10), legend)
-
-
-def _heading(drawing: Picture) -> tuple[list[str], float]:
-    """Title, counts and legend, and the height they take."""
-    start = ' style="text-anchor:start"'
-    parts = [
-        _text((_MARGIN, 34), drawing.title, 16, extra=_BOLD + start),
-        _text((_MARGIN, 51), drawing.caption, 10, colors.QUIET, start),
-    ]
-    x = _MARGIN
-    for paint in drawing.legend():
+def _heading(drawing: Picture, limit: float) -> tuple[list[str], float]:
+    """Title, counts and legend in lines no wider than `limit`, and the height they take."""
+    parts = [text((_MARGIN, 38), drawing.title, _HEADING, extra=BOLD + START)]
+    y = 58.0
+    for line in _wrapped(drawing.caption, limit):
+        parts.append(text((_MARGIN, y), line, _CAPTION, colors.QUIET, START))
+        y += 17
+    x, y = _MARGIN, y + 5
+    if drawing.telling:
+        parts.append(text((x, y), f"{drawing.telling}:", _LEGEND, colors.TEXT, START))
+        x += text_width(f"{drawing.telling}:", _LEGEND) + 14
+    legend = drawing.legend()
+    for paint in legend:
+        width = text_width(paint.label, _LEGEND) + 36
+        if x > _MARGIN and x + width - 16 > _MARGIN + limit:
+            x, y = _MARGIN, y + 18
         parts.append(
-            f'<rect x="{x:.1f}" y="62" width="14" height="9" rx="2" '
+            f'<rect class="legend" x="{x:.1f}" y="{y - 9:.1f}" width="15" height="10" rx="2.5" '
             f'fill="{paint.fill}" stroke="{paint.line}"/>'
         )
-        parts.append(_text((x + 19, 70), paint.label, _LABEL, colors.QUIET, start))
-        x += text_width(paint.label, _LABEL) + 34
-    return parts, 62 + ROW_GAP
+        parts.append(text((x + 20, y), paint.label, _LEGEND, colors.QUIET, START))
+        x += width
+    return parts, y + (30 if legend or drawing.telling else 14)
+
+
+def _wrapped(line: str, limit: float) -> list[str]:
+    """The parts of a line between dots, in lines no wider than `limit` where that can be."""
+    lines: list[str] = []
+    for part in line.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and text_width(longer, _CAPTION) > limit:
+            lines.append(part)
+        else:
+            lines[-1:] = [longer]
+    return lines

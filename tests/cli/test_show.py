@@ -57,3 +57,47 @@ def test_a_picture_that_cannot_be_written_is_an_error(
     status, _, err = call("show", model, "-o", tmp_path / name)
     assert status == 1 and said in err and "try: " in err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_layers_and_the_tree(call: Call, model: Path) -> None:
+    status, out, err = call("show", model, "--summary", "--size", "batch=4")
+    assert (status, err) == (0, "")
+    assert out.startswith("layer") and "counted with batch = 4" in out and "model" not in out.splitlines()[0]
+    status, out, _ = call("show", model, "--tree", "--depth", 1)
+    assert status == 0 and "head/y" in out.splitlines()[0] and len(out.splitlines()) <= 4
+
+
+@pytest.mark.parametrize("name", ["dot", "mermaid", "svg", "model-explorer"])
+def test_text_formats_are_printed_without_a_file(call: Call, model: Path, name: str) -> None:
+    status, out, _ = call("show", model, "--format", name, "--title", "mine")
+    starts = {"dot": "digraph", "mermaid": "---", "svg": "<?xml", "model-explorer": '{"label": "mine"'}
+    assert status == 0 and out.startswith(starts[name])
+
+
+def test_times_are_measured_on_random_inputs(call: Call, model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "time.svg"
+    given = ("show", model, "--out", target, "--color", "time", "--backend", "numpy")
+    assert call(*given, "--size", "batch=4").status == 0
+    assert "time on numpy, " in target.read_text("utf-8")
+    status, _, err = call(*given)
+    assert status == 1 and "running time depends on its size batch" in err and "--size batch=32" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--format", "png"), "cannot be printed"),
+        (("--format", "gif"), "cannot be printed"),
+        (("--format", "svg", "--color", "mood"), "cannot be coloured"),
+        (("--format", "svg", "--engine", "neato"), "no engine"),
+        (("--format", "svg", "--color", "target:toaster"), "no backend"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(call: Call, model: Path, options: tuple[str, ...], said: str) -> None:
+    status, out, err = call("show", model, *options)
+    assert status == 1 and out == "" and said in err and "try: " in err
+
+
+def test_help_has_examples(call: Call) -> None:
+    status, out, _ = call("show", "--help")
+    assert status == 0 and "--color time --size batch=32" in out

@@ -64,7 +64,7 @@ def test_parts_of_the_others() -> None:
 
 
 def test_a_body_is_drawn_beside_its_node() -> None:
-    drawing = picture(recurrent())
+    drawing = picture(recurrent(), weights=False)
     (inset,) = drawing.insets
     assert inset.host == -1 and drawing.boxes[inset.box].title == "scan" and inset.owner == "scan"
     assert "step: cell, 4 nodes" in drawing.boxes[inset.box].lines

@@ -40,10 +40,10 @@ def test_the_deepest_scopes_go_first_and_only_as_far_as_needed() -> None:
     x = gf.placeholder("x", (8, 8))
     with gf.name_scope("encoder"):
         y = dense(dense(x, 8, "first"), 8, "second")
-    groups = collapse(gf.tanh(y).graph.nodes, 8)
+    groups = collapse(gf.tanh(y).graph.nodes, 8, repeats=False, weights=False)
     names = [group.name for group in groups if group.kind == "scope"]
     assert names == ["encoder/first", "encoder/second"]
-    (whole,) = [group for group in collapse(y.graph.nodes, 3) if group.kind == "scope"]
+    (whole,) = [group for group in collapse(y.graph.nodes, 3, repeats=False) if group.kind == "scope"]
     assert whole.name == "encoder" and len(whole.nodes) == 10
 
 
@@ -51,7 +51,7 @@ def test_layers_of_the_same_kind_are_collapsed_together() -> None:
     x = gf.placeholder("x", (8, 8))
     for layer in range(6):
         x = dense(x, 8, f"layer_{layer}")
-    groups = collapse(x.graph.nodes, 20)
+    groups = collapse(x.graph.nodes, 20, repeats=False, weights=False)
     assert [group.name for group in groups if group.kind == "scope"] == [f"layer_{k}" for k in range(6)]
 
 

@@ -30,7 +30,7 @@ def html_labels(source: str) -> list[str]:
 
 @pytest.mark.parametrize("budget", [150, 12])
 def test_boxes_and_edges_are_written_once(budget: int) -> None:
-    drawing = picture(training(5), budget)
+    drawing = picture(training(5), budget, repeats=False)
     source = dot_of(drawing).source
     nodes = re.findall(r"^\t(b\d+) \[", source, re.MULTILINE)
     edges = re.findall(r"^\t(b\d+) -> (b\d+)", source, re.MULTILINE)
@@ -74,7 +74,7 @@ def test_the_budget_holds_for_thousands_of_nodes() -> None:
 def test_graphviz_reads_it() -> None:
     pygraphviz = pytest.importorskip("pygraphviz")
     for source in (training(4), tangle(300)):
-        drawing = picture(source, title=HOSTILE)
+        drawing = picture(source, title=HOSTILE, repeats=False)
         graph = pygraphviz.AGraph(string=dot_of(drawing).source)
         assert graph.number_of_nodes() == len(drawing.boxes)
         assert graph.number_of_edges() == len(drawing.edges)

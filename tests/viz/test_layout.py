@@ -60,3 +60,23 @@ def test_a_long_edge_is_straight_and_passes_beside_the_boxes() -> None:
 def test_nothing_to_lay_out() -> None:
     layout = lay_out([], [], [])
     assert (layout.places, layout.paths, layout.width, layout.height) == ([], [], 0.0, 0.0)
+
+
+@given(layered(), st.sets(st.integers(0, 24)))
+def test_what_is_light_overlaps_nothing_either(given: tuple[list, list, list], light: set[int]) -> None:
+    sizes, rows, edges = given
+    layout = lay_out(sizes, rows, edges, light)
+    by_row: dict[int, list[tuple[float, float]]] = {}
+    for (x, _), (width, _), row in zip(layout.places, sizes, rows):
+        by_row.setdefault(row, []).append((x - width / 2, x + width / 2))
+    for spans in by_row.values():
+        spans.sort()
+        assert all(one[1] <= other[0] + 1e-6 for one, other in itertools.pairwise(spans))
+
+
+def test_light_boxes_move_no_others() -> None:
+    rows = [0, 1, 2, 3, 1, 1, 2]
+    chain = [(0, 1), (1, 2), (2, 3)]
+    layout = lay_out([(60, 20)] * 7, rows, [*chain, (0, 4), (0, 5), (1, 6)], {4, 5, 6})
+    middles = [layout.places[box][0] for box in range(4)]
+    assert max(middles) - min(middles) < 4 and abs(layout.places[4][0] - middles[1]) > 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,17 +12,20 @@ from xml.etree import ElementTree
 import pytest
 
 import graphflow as gf
-from graphflow.errors import BackendError, FileFormatError
+from graphflow.errors import AttributeValueError, BackendError, FileFormatError
 from graphflow.ir.node import Tensor
 from graphflow.viz import before_after, render
 from tests.viz.graphs import training
 
 # By its name, since the package's `render` is the function.
 module = importlib.import_module("graphflow.viz.render")
+running = importlib.import_module("graphflow.viz.run_graphviz")
+converting = importlib.import_module("graphflow.viz.convert")
 
 
 def small() -> Tensor:
-    return gf.tanh(gf.exp(gf.placeholder("x", (2,))))
+    with gf.Graph("small"):
+        return gf.tanh(gf.exp(gf.placeholder("x", (2,))))
 
 
 def test_svg_by_whatever_there_is(tmp_path: Path) -> None:
@@ -34,7 +38,7 @@ def test_svg_by_whatever_there_is(tmp_path: Path) -> None:
 
 
 def test_svg_without_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_renderer", lambda kind: None)
+    monkeypatch.setattr(module, "renderer", lambda kind: None)
     text = render(small(), str(tmp_path / "g.svg"), title="mine").read_text("utf-8")
     assert "mine" in text and "tanh" in text and 'class="box node"' in text
 
@@ -43,7 +47,8 @@ def test_svg_without_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_other_formats_without_graphviz_say_what_to_install(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_renderer", lambda kind: None)
+    monkeypatch.setattr(module, "renderer", lambda kind: None)
+    monkeypatch.setattr(module, "converter", lambda kind: None)
     with pytest.raises(BackendError, match=r"needs Graphviz") as caught:
         render(small(), tmp_path / f"g.{kind}")
     assert "apt-get install graphviz" in str(caught.value) and "pip install pygraphviz" in str(caught.value)
@@ -53,28 +58,29 @@ def test_other_formats_without_graphviz_say_what_to_install(
 def test_which_renderer_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     present = {"graphviz", "pygraphviz"}
     programs = {"dot": "/usr/bin/dot"}
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name if name in present else None)
-    monkeypatch.setattr(module.shutil, "which", programs.get)
-    assert module._renderer("svg") == ["/usr/bin/dot", "-Tsvg"]
+    monkeypatch.setattr(running.importlib.util, "find_spec", lambda name: name if name in present else None)
+    monkeypatch.setattr(running.shutil, "which", programs.get)
+    assert running.renderer("svg") == ["/usr/bin/dot", "-Tsvg"]
     programs.clear()
-    assert module._renderer("png")[0] == sys.executable
+    assert running.renderer("png")[0] == sys.executable
     present.discard("pygraphviz")
-    assert module._renderer("svg") is None
+    assert running.renderer("svg") is None
     programs["dot"] = "/usr/bin/dot"
     present.clear()
-    assert module._renderer("svg") is None
+    assert running.renderer("svg") is None
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="needs the program dot")
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_formats_of_dot(kind: str, start: bytes, tmp_path: Path) -> None:
-    assert render(small(), tmp_path / f"g.{kind.upper()}").read_bytes().startswith(start)
+    assert render(small(), tmp_path / f"g.{kind.upper()}", engine="graphviz").read_bytes().startswith(start)
 
 
 def test_formats_of_pygraphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygraphviz")
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
-    assert render(small(), tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(running.shutil, "which", lambda name: None)
+    path = render(small(), tmp_path / "g.png", engine="graphviz")
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_dot_source(tmp_path: Path) -> None:
@@ -87,28 +93,28 @@ def test_when_dot_hangs_the_picture_is_collapsed_with_a_warning(
     budgets = []
     drawn = module.picture
 
-    def watched(source: object, budget: int, *rest: object) -> object:
+    def watched(source: object, budget: int, *rest: object, **options: object) -> object:
         budgets.append(budget)
-        return drawn(source, budget, *rest)
+        return drawn(source, budget, *rest, **options)
 
     monkeypatch.setattr(module, "picture", watched)
     monkeypatch.setattr(
-        module, "_renderer", lambda kind: [sys.executable, "-c", "import time; time.sleep(60)"]
+        module, "renderer", lambda kind: [sys.executable, "-c", "import time; time.sleep(60)"]
     )
     fetches = training(3)
     with pytest.warns(UserWarning, match="collapsed further, since dot did not finish"):
-        path = render(fetches, tmp_path / "g.svg", budget=32, timeout=0.2)
+        path = render(fetches, tmp_path / "g.svg", budget=32, timeout=0.2, engine="graphviz", repeats=False)
     assert budgets[0] == 32 and budgets == sorted(budgets, reverse=True) and len(set(budgets)) == 4
     assert "collapsed further" in path.read_text("utf-8")
     with pytest.warns(UserWarning), pytest.raises(BackendError, match="did not finish"):
-        render(fetches, tmp_path / "g.png", timeout=0.2)
+        render(fetches, tmp_path / "g.png", timeout=0.2, engine="graphviz")
 
 
 def test_when_dot_fails_its_words_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     complaint = "import sys; sys.exit('no fonts anywhere')"
-    monkeypatch.setattr(module, "_renderer", lambda kind: [sys.executable, "-c", complaint])
+    monkeypatch.setattr(module, "renderer", lambda kind: [sys.executable, "-c", complaint])
     with pytest.raises(BackendError, match="no fonts anywhere"):
-        render(small(), tmp_path / "g.png")
+        render(small(), tmp_path / "g.png", engine="graphviz")
 
 
 @pytest.mark.parametrize("name", ["g", "g.jpeg", "g.svg.txt", "svg"])
@@ -128,10 +134,7 @@ def test_a_place_that_cannot_be_written_is_refused_and_left_alone(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "g.dot"]
 
 
-@pytest.mark.parametrize("renderer", ["own", "found"])
-def test_before_and_after(renderer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if renderer == "own":
-        monkeypatch.setattr(module, "_renderer", lambda kind: None)
+def test_before_and_after(tmp_path: Path) -> None:
     x = gf.placeholder("x", (2,))
     path = before_after(gf.tanh(gf.exp(x)), gf.sin(gf.exp(x)), tmp_path / "both.svg")
     root = ElementTree.parse(path).getroot()
@@ -142,3 +145,38 @@ def test_before_and_after(renderer: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert float(root.get("width", "0")) >= float(right.get("x", "0")) + float(right.get("width", "0"))
     with pytest.raises(FileFormatError, match=r"no \.svg"):
         before_after(x, x, tmp_path / "both.png")
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_our_own_layout_as_pixels(kind: str, start: bytes, tmp_path: Path) -> None:
+    if converting.converter(kind) is None:
+        pytest.skip("needs cairosvg or rsvg-convert")
+    assert render(small(), tmp_path / f"g.{kind}", engine="own").read_bytes().startswith(start)
+
+
+def test_a_converter_that_is_missing_or_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "converter", lambda kind: None)
+    with pytest.raises(BackendError, match="converts SVG"):
+        render(small(), tmp_path / "g.png", engine="own")
+    monkeypatch.setattr(
+        module, "converter", lambda kind: [sys.executable, "-c", "import sys; sys.exit('no')"]
+    )
+    with pytest.raises(BackendError, match="failed: no"):
+        render(small(), tmp_path / "g.png", engine="own")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_format_can_be_said(tmp_path: Path) -> None:
+    assert render(small(), tmp_path / "g.txt", format="mermaid").read_text("utf-8").startswith("---\n")
+    with pytest.raises(FileFormatError, match="there is no format 'jpeg'"):
+        render(small(), tmp_path / "g.svg", format="jpeg")
+    with pytest.raises(AttributeValueError, match="no engine"):
+        render(small(), tmp_path / "g.svg", engine="neato")
+
+
+def test_text_formats_by_their_endings(tmp_path: Path) -> None:
+    assert "flowchart TB" in render(small(), tmp_path / "g.mmd").read_text("utf-8")
+    graphs = json.loads(render(small(), tmp_path / "g.json").read_text("utf-8"))["graphs"]
+    assert [node["label"] for node in graphs[0]["nodes"]] == ["placeholder", "exp", "tanh"]

@@ -68,8 +68,12 @@ def memory_svg(
     capacity: int | Mapping[str, int] | None = None,
     notes: Mapping[Any, str] | None = None,
     peak: str = "",
+    most: int | None = None,
 ) -> str:
     """The picture of an allocation as an SVG document; see `draw_memory`.
+
+    Arguments:
+        most: rectangles in it; of more buffers the largest are drawn. All of them by default.
 
     >>> from graphflow.optimizer.memory import allocate
     >>> some = [Buffer("a", 0, 2, 10), Buffer("b", 1, 3, 5)]
@@ -82,7 +86,7 @@ def memory_svg(
     parts: list[str] = []
     for row, (space, members) in enumerate(spaces.items()):
         limit = capacity.get(space) if isinstance(capacity, Mapping) else capacity
-        panel = _Panel(members, allocation, space, limit, notes or {}, peak)
+        panel = _Panel(members, allocation, space, limit, notes or {}, peak, most)
         heading = title if len(spaces) == 1 else f"{title} · {space}"
         parts += [f'<g transform="translate(0,{row * _HEIGHT:g})">', *panel.drawn(heading), "</g>"]
     if not spaces:
@@ -95,7 +99,8 @@ def memory_svg(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:g}" height="{height:g}" '
-            f'viewBox="0 0 {_WIDTH:g} {height:g}" font-family="{_FONT}">',
+            f'viewBox="0 0 {_WIDTH:g} {height:g}" font-family="{_FONT}" role="img" '
+            'style="background:#ffffff;color-scheme:light">',
             f"<title>{_clean(title)}</title>",
             '<rect width="100%" height="100%" fill="#ffffff"/>',
             *parts,
@@ -120,9 +125,12 @@ class _Panel:
     capacity: int | None
     notes: Mapping[Any, str]
     peak: str
+    most: int | None = None
 
     def __post_init__(self) -> None:
         self.used = [one for one in self.members if one.size and one.first < one.last]
+        kept = sorted(self.used, key=lambda one: one.size, reverse=True)[: self.most]
+        self.shown = self.used if len(kept) == len(self.used) else kept
         self.arena = self.allocation.arenas[self.space]
         ends = [one.first for one in self.used] + [one.last for one in self.used]
         self.instants = np.unique(np.array(ends or [0, 1], np.int64))
@@ -142,7 +150,7 @@ class _Panel:
         return [
             *self._heading(heading),
             *self._axes(),
-            *(self._rectangle(one) for one in self.used),
+            *(self._rectangle(one) for one in self.shown),
             self._live_line(),
             *self._marks(),
             *self._legend(),
@@ -157,6 +165,8 @@ class _Panel:
             f"lower bound {show_bytes(arena.lower_bound_bytes)} · arena {show_bytes(arena.arena_bytes)} · "
             f"gap {gap:.1f} %"
         )
+        if len(self.shown) < len(self.used):
+            said += f" · the {len(self.shown):,} largest are drawn"
         return [
             _text(_LEFT, 24, heading, 15, _TEXT, ' font-weight="bold"'),
             _text(_LEFT, 44, said, 11.5, _QUIET),

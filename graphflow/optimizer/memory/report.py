@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphflow.optimizer.fit import Fit
 
 _SHOWN_AT_PEAK = 6
+_MOST_DRAWN = 600  # rectangles in a notebook
 _FAR, _STATES = 0.005, 200_000  # the gap above which so many states are searched, in some seconds
 
 
@@ -163,7 +164,8 @@ class MemoryReport:
     def _repr_svg_(self) -> str:
         """The picture, where a notebook shows the report."""
         plan = self.plan
-        return memory_svg(plan.buffers(), plan.allocation(), notes=self._notes(), peak=self._peak_place())
+        buffers, place = plan.buffers(), self._peak_place()
+        return memory_svg(buffers, plan.allocation(), notes=self._notes(), peak=place, most=_MOST_DRAWN)
 
     def _peak_place(self) -> str:
         return self.peak_node + (f" ({self.peak_at})" if self.peak_at else "")

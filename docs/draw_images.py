@@ -1,0 +1,34 @@
+"""Draws the pictures of docs/pictures.md into docs/images/: `PYTHONPATH=. python docs/draw_images.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import graphflow as gf
+from benchmarks import networks
+
+FOLDER = Path(__file__).resolve().parent / "images"
+
+
+def draw(folder: Path = FOLDER) -> list[Path]:
+    """Draw them all; where they are."""
+    transformer = networks.bert(length=128, vocabulary=1000, features=64, heads=4)
+    resnet = networks.resnet50()
+    digits = networks.digits_cnn()
+    training = networks.digits_cnn(train=True)
+    report = gf.Session(digits.graph, backend="numpy").explain(digits.outputs)
+    memory = gf.Session(training.graph, backend="numpy").memory([training.train, training.loss])
+    return [
+        gf.viz.render(transformer.graph, folder / "transformer.svg", title="a transformer of 12 layers"),
+        gf.viz.render(resnet.graph, folder / "resnet50.svg", 40, "ResNet-50", color="flops"),
+        gf.viz.render(
+            [training.train, training.loss], folder / "training.svg", 60, "the training step of a digits CNN"
+        ),
+        gf.viz.draw_pass(report, folder / "optimizer.svg"),
+        memory.picture(folder / "memory.svg", "the training step of a digits CNN"),
+    ]
+
+
+if __name__ == "__main__":
+    for path in draw():
+        print(f"{path.stat().st_size:>8,}  {path}")
