@@ -1,36 +1,45 @@
-"""Writing what TensorBoard shows: scalars, histograms, texts and the graph, without TensorFlow."""
+"""Writing what TensorBoard and GraphFlow's own board show of a run, without TensorFlow."""
 
 from __future__ import annotations
 
-import itertools
 import operator
 import os
-import platform
-import threading
 import time
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from graphflow.errors import AttributeValueError, DTypeError, FileFormatError, GraphFlowError
+from graphflow.errors import AttributeValueError, DTypeError
 from graphflow.files import checked_path
 from graphflow.ir import provenance
 from graphflow.ir.graph import Graph
 from graphflow.train import event_encoding as encoding
-from graphflow.train import settings
+from graphflow.train import event_values as payloads
+from graphflow.train import png, settings, side_files
+from graphflow.train.event_file import EventFile
 from graphflow.train.event_graph import graph_def
+from graphflow.train.pr_curve import curve_table
 
-_serial = itertools.count()
+if TYPE_CHECKING:
+    from graphflow.optimizer.explain import Report
+    from graphflow.optimizer.fit import Fit
+    from graphflow.optimizer.memory.report import MemoryReport
+    from graphflow.session.profile import Profile
 
 
 class SummaryWriter:
-    """Writes a run's progress to a new event file; see it with `tensorboard --logdir LOGDIR`.
+    """Writes a run's progress to a new event file, and what GraphFlow knows of it beside that.
 
     Arguments:
-        logdir: the folder of the run, made if needed; TensorBoard takes each folder for a run.
-        flush_seconds: how long an event may wait in memory before it is written to the file.
+        logdir: the folder of the run, made if needed; each folder is taken for a run.
+        flush_seconds: how long an event may wait in memory before it is written to the file; a crash
+            loses at most what was recorded in that time.
+        purge_step: for a run that goes on from a checkpoint: what earlier files of the folder have from
+            this step on is not shown any more.
 
-    Every method may be called from any thread.
+    Every method may be called from any thread. Leaving a `with` block closes the writer, and marks a run
+    with settings as failed if an exception ends it.
 
     Raises:
         FileFormatError: if the folder cannot be written to.
@@ -42,20 +51,28 @@ class SummaryWriter:
     ...     writer.histogram("weights", [0.0, 1.0, 1.5], step=1)
     """
 
-    def __init__(self, logdir: str | os.PathLike[str], flush_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str],
+        flush_seconds: float = 10.0,
+        purge_step: int | None = None,
+    ) -> None:
         self.logdir = str(checked_path(logdir))
         self.flush_seconds = settings.number("flush_seconds", flush_seconds, 0)
-        self._lock = threading.Lock()
-        self._flushed = time.monotonic()
-        name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{next(_serial)}"
-        self.path = os.path.join(self.logdir, name)
-        try:
-            os.makedirs(self.logdir, exist_ok=True)
-            self._file = open(self.path, "xb")  # noqa: SIM115 (closed by close)
-        except OSError as error:
-            raise self._unwritable(error) from error
+        self.purge_step = None if purge_step is None else _step(purge_step)
+        self._file = EventFile(self.logdir, self.flush_seconds)
+        self._has_settings = False
         self._write(encoding.version_payload())
-        self.flush()
+        if self.purge_step is not None:
+            self._write(encoding.restart_payload(), self.purge_step)
+        self._file.flush()
+
+    @property
+    def path(self) -> str:
+        """The event file."""
+        return self._file.path
+
+    # Curves and distributions
 
     def scalar(self, tag: str, value: Any, step: int) -> None:
         """Add one point to the curve `tag`.
@@ -73,14 +90,26 @@ class SummaryWriter:
         >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
         ...     writer.scalar("accuracy/test", 0.98, step=100)
         """
-        array = _real(value, f"the scalar {tag!r}")
-        if array.size != 1:
+        self._write(payloads.scalar_payload({_tag(tag): _number(tag, value)}), step)
+
+    def scalars(self, tag: str, values: Mapping[str, Any], step: int) -> None:
+        """Add one point to each of several curves, `tag/name` for each name in `values`.
+
+        Raises:
+            DTypeError: if a value is not a single real number; then nothing is recorded.
+
+        >>> import tempfile
+        >>> import graphflow as gf
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.scalars("loss", {"train": 0.2, "held_out": 0.3}, step=100)
+        """
+        if not isinstance(values, Mapping):
             raise DTypeError(
-                f"the scalar {tag!r} got an array of shape {list(array.shape)}",
-                hint="reduce it to one number first, or use writer.histogram",
-                origin=provenance.capture(),
+                f"the scalars {tag!r} are a {type(values).__name__}", hint="pass a dict from names to numbers"
             )
-        self._write(encoding.scalar_payload(_tag(tag), float(array.reshape(()))), step)
+        found = {f"{_tag(tag)}/{_tag(name)}": _number(name, value) for name, value in values.items()}
+        if found:
+            self._write(payloads.scalar_payload(found), step)
 
     def histogram(self, tag: str, values: Any, step: int, buckets: int = 30) -> None:
         """Record how the elements of an array are distributed.
@@ -109,10 +138,62 @@ class SummaryWriter:
             )
         if not isinstance(buckets, int) or buckets < 1:
             raise AttributeValueError(f"{buckets!r} buckets make no histogram", hint="use 1 or more")
-        self._write(encoding.histogram_payload(_tag(tag), array, buckets), step)
+        self._write(payloads.histogram_payload(_tag(tag), array, buckets), step)
+
+    def pr_curve(
+        self, tag: str, labels: Any, scores: Any, step: int, thresholds: int = 127, weights: Any = None
+    ) -> None:
+        """Record how precision and recall of a two-class decision depend on its threshold.
+
+        At the threshold t what has a score >= t is called positive; thresholds are spaced evenly in [0, 1].
+
+        Arguments:
+            tag: the name of the curve.
+            labels: an array of what is true: booleans, or 0 and 1.
+            scores: an array of the same shape, in [0, 1].
+            step: the position in time.
+            thresholds: how many, 2 or more.
+            weights: how much each example counts, in the same shape; 1 by default.
+
+        Raises:
+            DTypeError, ShapeError: for labels, scores or weights that are none.
+
+        >>> import tempfile
+        >>> import graphflow as gf
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.pr_curve("digit 3", [1, 0, 1], [0.9, 0.4, 0.6], step=100)
+        """
+        table = curve_table(tag, labels, scores, settings.whole("thresholds", thresholds, 2), weights)
+        self._write(payloads.curve_payload(_tag(tag), table), step)
+
+    # Images, texts and settings
+
+    def image(self, tag: str, image: Any, step: int, layout: str = "HWC") -> None:
+        """Record an image, or several of one size, as PNG.
+
+        Arguments:
+            tag: the name of the image.
+            image: an array of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 channels: uint8, boolean, or
+                floating point in [0, 1]; values outside are clipped, and NaN is shown in magenta. A
+                matrix is a grey image.
+            step: the position in time.
+            layout: of the axes: "HWC", "CHW", or "NHWC", "NCHW" for several images.
+
+        Raises:
+            ShapeError, DTypeError: for an array that is no image.
+
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import graphflow as gf
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.image("filters", np.zeros((3, 8, 8)), step=100, layout="CHW")
+        """
+        pixels = png.as_pixels(image, layout)
+        files = [png.encode(one) for one in pixels]
+        self._write(payloads.image_payload(_tag(tag), files, pixels.shape[2], pixels.shape[1]), step)
 
     def text(self, tag: str, text: str, step: int) -> None:
-        """Record a text; TensorBoard renders it as Markdown.
+        """Record a text; it is shown as Markdown.
 
         >>> import tempfile
         >>> import graphflow as gf
@@ -121,10 +202,41 @@ class SummaryWriter:
         """
         if not isinstance(text, str):
             raise DTypeError(f"the text {tag!r} got a {type(text).__name__}", hint="pass str(value)")
-        self._write(encoding.text_payload(_tag(tag), text), step)
+        self._write(payloads.text_payload(_tag(tag), text), step)
+
+    def hparams(
+        self, values: Mapping[str, bool | int | float | str], metrics: Sequence[str] = (), name: str = ""
+    ) -> None:
+        """Record the settings of this run, so that runs can be compared in a table; closing ends it.
+
+        Arguments:
+            values: booleans, numbers and texts by name.
+            metrics: tags of the scalars that judge a run, as further columns.
+            name: of the group of runs that share these settings; each run is one of its own by default.
+
+        Raises:
+            DTypeError: for values of other types.
+
+        >>> import tempfile
+        >>> import graphflow as gf
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.hparams({"rate": 1e-3, "method": "adam"}, metrics=["accuracy"])
+        ...     writer.scalar("accuracy", 0.98, step=100)
+        """
+        found = {_tag(key): _setting(key, value) for key, value in dict(values).items()}
+        tags = [metrics] if isinstance(metrics, str) else list(metrics)
+        self._write(payloads.settings_payload(found, [_tag(tag) for tag in tags], name, time.time()))
+        self._has_settings = True
+
+    # What GraphFlow knows of the run
 
     def graph(self, graph: Graph) -> None:
-        """Record the nodes of a graph, with their scopes, shapes, attributes and the user's lines.
+        """Record the nodes of a graph, with scopes, shapes, attributes, costs and the user's lines.
+
+        TensorBoard takes them from the event file, the board from `graphflow/graph.json` beside it.
+
+        Raises:
+            FileFormatError: if the file beside cannot be written.
 
         >>> import tempfile
         >>> import graphflow as gf
@@ -139,60 +251,95 @@ class SummaryWriter:
                 hint="pass a gf.Graph, such as tensor.graph or sess.graph",
             )
         self._write(encoding.graph_payload(graph_def(graph)))
+        side_files.write(self.logdir, "graph", side_files.graph_content(graph))
+
+    def explain(self, report: Report) -> None:
+        """Write what the optimizer did, pass by pass, to `graphflow/journal.json`.
+
+        Arguments:
+            report: what `sess.explain(fetches)` gave. The optimizer runs once more, on a copy, to tell
+                how the program looked after each pass.
+
+        Raises:
+            FileFormatError: if it cannot be written.
+
+        >>> import tempfile
+        >>> import graphflow as gf
+        >>> y = gf.log(gf.nn.softmax(gf.placeholder("x", (3,))))
+        >>> sess = gf.Session(backend="numpy")
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.explain(sess.explain(y))
+        """
+        side_files.write(self.logdir, "journal", side_files.journal_content(report))
+
+    def memory(self, report: MemoryReport, fit: Fit | None = None) -> None:
+        """Write a memory plan to `graphflow/memory.json`.
+
+        Arguments:
+            report: what `sess.memory(fetches)` gave.
+            fit: what `report.fit(budget)` gave, to be shown beside it.
+
+        Raises:
+            FileFormatError: if it cannot be written.
+
+        >>> import tempfile
+        >>> import graphflow as gf
+        >>> y = gf.sum(gf.exp(gf.placeholder("x", (1000,))))
+        >>> report = gf.Session(backend="numpy").memory(y)
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.memory(report, report.fit("1 kB"))
+        """
+        side_files.write(self.logdir, "memory", side_files.memory_content(report, fit))
+
+    def profile(self, profile: Profile) -> None:
+        """Write the time of each node to `graphflow/profile.json`, which is a Chrome trace as well.
+
+        Arguments:
+            profile: what `sess.profile(fetches, feeds)` gave.
+
+        Raises:
+            FileFormatError: if it cannot be written.
+
+        >>> import tempfile
+        >>> import graphflow as gf
+        >>> y = gf.exp(gf.constant([1.0, 2.0]))
+        >>> profile = gf.Session(backend="numpy").profile(y)
+        >>> with tempfile.TemporaryDirectory() as folder, gf.train.SummaryWriter(folder) as writer:
+        ...     writer.profile(profile)
+        """
+        side_files.write(self.logdir, "profile", side_files.profile_content(profile))
+
+    # The file
 
     def flush(self) -> None:
-        """Hand everything recorded so far to the operating system, so that TensorBoard sees it."""
-        with self._lock:
-            self._check_open()
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise self._unwritable(error) from error
-            self._flushed = time.monotonic()
+        """Hand everything recorded so far to the operating system, so that viewers see it.
+
+        Raises:
+            FileFormatError: if it cannot be written; it is kept, and the next call tries again.
+        """
+        self._file.flush()
 
     def close(self) -> None:
         """Write what is left and close the file; closing twice is allowed."""
-        with self._lock:
-            try:
-                self._file.close()
-            except OSError as error:
-                raise self._unwritable(error) from error
+        self._end(succeeded=True)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        self._end(succeeded=kind is None)
 
     def __repr__(self) -> str:
         return f"<summary writer to {self.path}{' (closed)' if self._file.closed else ''}>"
 
+    def _end(self, succeeded: bool) -> None:
+        if self._has_settings and not self._file.closed:
+            self._has_settings = False
+            self._write(payloads.settings_end_payload(succeeded, time.time()))
+        self._file.close()
+
     def _write(self, payload: bytes, step: int = 0) -> None:
-        record = encoding.record(encoding.event(time.time(), _step(step), payload))
-        with self._lock:
-            self._check_open()
-            try:
-                self._file.write(record)
-            except OSError as error:
-                raise self._unwritable(error) from error
-            late = time.monotonic() - self._flushed >= self.flush_seconds
-        if late:
-            self.flush()
-
-    def _check_open(self) -> None:
-        if self._file.closed:
-            raise GraphFlowError(
-                f"the summary writer to {self.path} is closed",
-                hint="record before close(), or make a new gf.train.SummaryWriter for the same folder",
-                origin=provenance.capture(),
-            )
-
-    def _unwritable(self, error: OSError) -> FileFormatError:
-        return FileFormatError(
-            f"no event file can be written to {self.logdir!r}: {error.strerror or error}",
-            hint="choose a folder that you may write to, on a disk with free space",
-            origin=provenance.capture(),
-        )
+        self._file.add(encoding.event(time.time(), _step(step), payload))
 
 
 def _tag(tag: Any) -> str:
@@ -209,6 +356,29 @@ def _step(step: Any) -> int:
     if not -(2**63) <= number < 2**63:
         raise AttributeValueError(f"the step {number} does not fit 64 bits", hint="count steps from 0")
     return number
+
+
+def _setting(name: str, value: Any) -> bool | int | float | str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, (bool, int, float, str)):
+        raise DTypeError(
+            f"the setting {name!r} is a {type(value).__name__}",
+            hint="pass a boolean, a number or a text; str(value) is one",
+            origin=provenance.capture(),
+        )
+    return value
+
+
+def _number(tag: str, value: Any) -> float:
+    array = _real(value, f"the scalar {tag!r}")
+    if array.size != 1:
+        raise DTypeError(
+            f"the scalar {tag!r} got an array of shape {list(array.shape)}",
+            hint="reduce it to one number first, or use writer.histogram",
+            origin=provenance.capture(),
+        )
+    return float(array.reshape(()))
 
 
 def _real(value: Any, what: str) -> np.ndarray:

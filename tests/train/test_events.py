@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import graphflow as gf
 from graphflow.errors import AttributeValueError, DTypeError, FileFormatError, GraphFlowError
 from graphflow.ir.body import nested_nodes
 from graphflow.train import event_encoding
+from graphflow.train.checksum import crc32c
 from graphflow.train.events import SummaryWriter
 
 with warnings.catch_warnings():
@@ -41,26 +44,11 @@ def modern_values(path: str) -> dict[str, list]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("data", "checksum"),
-    [
-        (b"", 0x00000000),
-        (b"123456789", 0xE3069283),
-        (bytes(32), 0x8A9136AA),
-        (b"\xff" * 32, 0x62A8AB43),
-        (bytes(range(32)), 0x46DD794E),
-        (bytes(reversed(range(32))), 0x113FDB5C),
-    ],
-)
-def test_checksums_of_rfc_3720(data, checksum):
-    assert event_encoding.crc32c(data) == checksum
-
-
 def test_record_framing():
     record = event_encoding.record(b"hello")
     length, check, message, _ = struct.unpack("<QI5sI", record)
     assert (length, message) == (5, b"hello")
-    rotated = event_encoding.crc32c(record[:8])
+    rotated = crc32c(record[:8])
     assert check == ((rotated >> 15 | rotated << 17) + 0xA282EAD8) % 2**32
 
 
@@ -146,19 +134,19 @@ def raw_events(path: str) -> list:
 
 
 class TestHistograms:
-    def test_counts_and_moments(self, tmp_path, rng):
+    def test_counts_and_edges(self, tmp_path, rng):
         values = rng.standard_normal((40, 25)) * 3 + 1
         with SummaryWriter(tmp_path) as writer:
             writer.histogram("weights", values.astype(np.float32), 3)
-        [event] = reader(tmp_path).Histograms("weights")
-        found, flat = event.histogram_value, values.astype(np.float32).astype(np.float64).ravel()
-        assert (
-            event.step == 3 and found.num == flat.size and (found.min, found.max) == (flat.min(), flat.max())
-        )
-        assert found.sum == pytest.approx(flat.sum()) and found.sum_squares == pytest.approx(np.sum(flat**2))
-        counts, edges = np.histogram(flat, 30)
-        np.testing.assert_array_equal(found.bucket, counts)
-        np.testing.assert_allclose(found.bucket_limit, edges[1:], rtol=1e-12, atol=1e-12)
+        accumulator = reader(tmp_path)
+        [event] = accumulator.Tensors("weights")
+        assert accumulator.SummaryMetadata("weights").plugin_data.plugin_name == "histograms"
+        table = tensor_util.make_ndarray(event.tensor_proto)
+        counts, edges = np.histogram(values.astype(np.float32).astype(np.float64), 30)
+        assert event.step == 3
+        np.testing.assert_array_equal(table[:, 2], counts)
+        np.testing.assert_allclose(table[:, 0], edges[:-1], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(table[:, 1], edges[1:], rtol=1e-12, atol=1e-12)
 
     @pytest.mark.parametrize(
         "values",
@@ -181,24 +169,21 @@ class TestHistograms:
         assert metadata.plugin_data.plugin_name == "histograms"
         assert table[:, 2].sum() == len(values) and np.isfinite(table).all()
         assert (table[:, 0] <= table[:, 1]).all()
-        [event] = raw_events(writer.path)[1:]
-        assert event.summary.value[0].histo.num == len(values)
 
     def test_the_widest_range_there_is(self, tmp_path):
         with SummaryWriter(tmp_path) as writer:
             writer.histogram("h", [-1.7e308, 1.7e308, 0], 0, buckets=3)
-        [event] = raw_events(writer.path)[1:]
-        found = event.summary.value[0].histo
-        assert list(found.bucket) == [1, 1, 1] and found.sum == 0 and found.sum_squares == np.inf
-        np.testing.assert_allclose(found.bucket_limit, [-1.7e308 / 3, 1.7e308 / 3, 1.7e308])
+        [[_, table]] = modern_values(writer.path)["h"]
+        np.testing.assert_array_equal(table[:, 2], [1, 1, 1])
+        np.testing.assert_allclose(table[:, 1], [-1.7e308 / 3, 1.7e308 / 3, 1.7e308])
 
     def test_the_number_of_buckets(self, tmp_path):
         with SummaryWriter(tmp_path) as writer:
             writer.histogram("h", np.arange(10), 0, buckets=5)
             with pytest.raises(AttributeValueError, match="0 buckets"):
                 writer.histogram("h", np.arange(10), 0, buckets=0)
-        [event] = reader(tmp_path).Histograms("h")
-        assert event.histogram_value.bucket == [2.0] * 5
+        [[_, table]] = modern_values(writer.path)["h"]
+        assert table[:, 2].tolist() == [2.0] * 5
 
     def test_values_in_no_bucket_are_refused(self, tmp_path):
         with SummaryWriter(tmp_path) as writer:
@@ -207,7 +192,119 @@ class TestHistograms:
             ) as caught:
                 writer.histogram("grads", [1.0, np.nan, -np.inf, 2.0], 0)
             assert "isfinite" in caught.value.hint and caught.value.origin.file == __file__
-        assert reader(tmp_path).Tags()["histograms"] == []
+        assert reader(tmp_path).Tags()["tensors"] == []
+
+
+def test_scalars_of_one_step(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.scalars("loss", {"train": 0.5, "held_out": np.float32(0.75)}, 3)
+        writer.scalars("loss", {}, 4)
+        with pytest.raises(DTypeError, match="shape"):
+            writer.scalars("loss", {"train": 1.0, "held_out": [1.0, 2.0]}, 5)
+        with pytest.raises(DTypeError, match="dict from names"):
+            writer.scalars("loss", 3.0, 5)
+    accumulator = reader(tmp_path)
+    assert [(e.step, e.value) for e in accumulator.Scalars("loss/train")] == [(3, 0.5)]
+    assert [(e.step, e.value) for e in accumulator.Scalars("loss/held_out")] == [(3, 0.75)]
+    assert len(raw_events(writer.path)) == 2
+
+
+class TestImages:
+    def test_as_tensorboard_and_another_decoder_read_them(self, tmp_path, rng):
+        pillow = pytest.importorskip("PIL.Image")
+        pixels = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        with SummaryWriter(tmp_path) as writer:
+            writer.image("photo", pixels, 2)
+            writer.image("photo", np.stack([pixels, 255 - pixels]).transpose(0, 3, 1, 2), 3, layout="NCHW")
+        first, second = modern_values(writer.path)["photo"]
+        assert first[0].plugin_data.plugin_name == "images"
+        assert first[1][:2].tolist() == [b"7", b"5"] and len(second[1]) == 4
+        np.testing.assert_array_equal(np.asarray(pillow.open(io.BytesIO(first[1][2]))), pixels)
+        np.testing.assert_array_equal(np.asarray(pillow.open(io.BytesIO(second[1][3]))), 255 - pixels)
+
+
+class TestCurves:
+    def test_as_tensorboard_counts_them(self, tmp_path, rng):
+        from tensorboard.plugins.pr_curve import metadata as pr_metadata
+
+        labels, scores = rng.random(200) < 0.4, rng.random(200)
+        weights = rng.random(200)
+        with SummaryWriter(tmp_path) as writer:
+            writer.pr_curve("digit", labels, scores, 4, thresholds=11, weights=weights)
+        [[metadata, table]] = modern_values(writer.path)["digit"]
+        assert metadata.plugin_data.plugin_name == "pr_curves"
+        assert pr_metadata.parse_plugin_metadata(metadata.plugin_data.content).num_thresholds == 11
+        assert table.dtype == np.float32
+        np.testing.assert_allclose(table, _counts(labels, scores, weights, 11), rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("labels", "scores", "words"),
+        [
+            ([1, 0], [0.5], "shape"),
+            ([1, 2], [0.5, 0.5], "1 of 2 labels"),
+            ([1, 0], [0.5, 1.5], "1 of 2 scores"),
+            ([1, 0], [0.5, np.nan], "1 of 2 scores"),
+            (["a"], ["b"], "labels of"),
+        ],
+    )
+    def test_what_is_no_curve(self, tmp_path, labels, scores, words):
+        with SummaryWriter(tmp_path) as writer, pytest.raises(GraphFlowError, match=words):
+            writer.pr_curve("digit", labels, scores, 0)
+
+    def test_no_examples(self, tmp_path):
+        with SummaryWriter(tmp_path) as writer:
+            writer.pr_curve("digit", [], [], 0, thresholds=3)
+        [[_, table]] = modern_values(writer.path)["digit"]
+        assert not table.any()
+
+
+def _counts(labels, scores, weights, thresholds):
+    """By definition: true and false positives, true and false negatives, precision and recall."""
+    rows = []
+    for threshold in np.arange(thresholds) / (thresholds - 1):
+        called = np.floor(scores * (thresholds - 1)) / (thresholds - 1) >= threshold - 1e-9
+        counts = [weights[c & t].sum() for c, t in ((called, labels), (called, ~labels))]
+        counts += [weights[~called & ~labels].sum(), weights[~called & labels].sum()]
+        hits, alarms, _, missed = counts
+        rows.append([*counts, hits / max(hits + alarms, 1e-7), hits / max(hits + missed, 1e-7)])
+    return np.array(rows).T
+
+
+class TestSettings:
+    def test_as_the_plugin_reads_them(self, tmp_path):
+        from tensorboard.plugins.hparams import metadata as hparams_metadata
+
+        with SummaryWriter(tmp_path) as writer:
+            writer.hparams(
+                {"rate": 1e-3, "method": "adam", "fast": True, "n": np.int64(3)}, ["loss"], "group"
+            )
+        found = {tag: parts[0][0].plugin_data for tag, parts in modern_values(writer.path).items()}
+        assert {one.plugin_name for one in found.values()} == {"hparams"}
+        experiment = hparams_metadata.parse_experiment_plugin_data(found["_hparams_/experiment"].content)
+        assert [info.name for info in experiment.hparam_infos] == ["rate", "method", "fast", "n"]
+        assert [info.type for info in experiment.hparam_infos] == [3, 1, 2, 3]
+        assert [info.name.tag for info in experiment.metric_infos] == ["loss"]
+        start = hparams_metadata.parse_session_start_info_plugin_data(
+            found["_hparams_/session_start_info"].content
+        )
+        assert start.hparams["rate"].number_value == 1e-3 and start.hparams["n"].number_value == 3
+        assert start.hparams["method"].string_value == "adam" and start.hparams["fast"].bool_value is True
+        assert start.group_name == "group" and start.start_time_secs > 0
+        end = hparams_metadata.parse_session_end_info_plugin_data(found["_hparams_/session_end_info"].content)
+        assert end.status == 1 and end.end_time_secs >= start.start_time_secs
+
+    def test_an_exception_marks_the_run_as_failed(self, tmp_path):
+        from tensorboard.plugins.hparams import metadata as hparams_metadata
+
+        with pytest.raises(ZeroDivisionError), SummaryWriter(tmp_path) as writer:
+            writer.hparams({"rate": 1.0})
+            raise ZeroDivisionError
+        [[metadata, _]] = modern_values(writer.path)["_hparams_/session_end_info"]
+        assert hparams_metadata.parse_session_end_info_plugin_data(metadata.plugin_data.content).status == 2
+
+    def test_what_is_no_setting(self, tmp_path):
+        with SummaryWriter(tmp_path) as writer, pytest.raises(DTypeError, match="'layers' is a list"):
+            writer.hparams({"layers": [1, 2]})
 
 
 def test_texts(tmp_path):
@@ -358,6 +455,45 @@ class TestFiles:
             writer.scalar("loss", 1.0, 0)
             raise ZeroDivisionError
         assert len(raw_events(writer.path)) == 2
+
+    def test_purging_what_a_resumed_run_repeats(self, tmp_path):
+        for purge_step in (None, 3):
+            with SummaryWriter(tmp_path, purge_step=purge_step) as writer:
+                for step in range(purge_step or 0, 5):
+                    writer.scalar("loss", 10 * (purge_step or 0) + step, step)
+        accumulator = EventAccumulator(str(tmp_path), {"scalars": 0}, purge_orphaned_data=True)
+        accumulator.Reload()
+        found = [(event.step, event.value) for event in accumulator.Scalars("loss")]
+        assert found == [(0, 0), (1, 1), (2, 2), (3, 33), (4, 34)]
+
+    def test_a_timer_flushes_when_nothing_further_comes(self, tmp_path):
+        writer = SummaryWriter(tmp_path, flush_seconds=0.05)
+        writer.scalar("loss", 1.0, 0)
+        for _ in range(200):
+            if len(raw_events(writer.path)) == 2:
+                break
+            time.sleep(0.05)
+        assert len(raw_events(writer.path)) == 2
+        writer.close()
+
+    def test_a_failed_write_leaves_whole_records_and_is_tried_again(self, tmp_path, monkeypatch):
+        writer = SummaryWriter(tmp_path)
+        writer.scalar("loss", 1.0, 0)
+        write = os.write
+
+        def half(handle, data):
+            if len(data) < 20:
+                raise OSError(28, "No space left on device")
+            return write(handle, bytes(data)[: len(data) - 10])
+
+        monkeypatch.setattr(os, "write", half)
+        with pytest.raises(FileFormatError, match="No space left"):
+            writer.flush()
+        assert len(raw_events(writer.path)) == 1
+        monkeypatch.setattr(os, "write", write)
+        writer.scalar("loss", 2.0, 1)
+        writer.close()
+        assert [event.value for event in reader(tmp_path).Scalars("loss")] == [1.0, 2.0]
 
     def test_threads_do_not_mix_records(self, tmp_path):
         with SummaryWriter(tmp_path, flush_seconds=0) as writer:

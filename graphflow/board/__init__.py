@@ -1,0 +1,1 @@
+"""The board: what runs have logged, shown in a browser."""
