@@ -112,7 +112,7 @@ def conv(x, w, /, strides=1, padding=0, dilation=1, groups=1):
     """
     kernel = w.shape[2:]
     windows = window_view(pad_spatial(x, padding), kernel, strides, dilation)
-    filters = w.reshape(groups, w.shape[0] // groups, prod(w.shape[1:]))
+    filters = np.ascontiguousarray(w).reshape(groups, w.shape[0] // groups, prod(w.shape[1:]))
     made = [columns @ one.T for columns, one in zip(_columns(windows, groups, len(kernel)), filters)]
     rows = np.concatenate(made, axis=1) if groups > 1 else made[0]
     result = rows.reshape(x.shape[0], *windows.shape[2 : 2 + len(kernel)], w.shape[0])
@@ -129,7 +129,11 @@ def _(b, node, g):
 
 
 def _rows(g):
-    """g as the matrix [batch * positions, out channels]."""
+    """g as the matrix [batch * positions, out channels].
+
+    Of an array in the order of its axes, as kernels are too: products of others round differently.
+    """
+    g = np.ascontiguousarray(g)
     return np.moveaxis(g, 1, -1).reshape(g.shape[0] * prod(g.shape[2:]), g.shape[1])
 
 
@@ -184,7 +188,7 @@ def conv_input_gradient(g, w, /, input_shape, strides=1, padding=0, dilation=1, 
     >>> gf.ops.conv.conv_input_gradient(g, w, input_shape=(1, 3, 6, 6)).type
     float32[1, 3, 6, 6]
     """
-    kernel, positions, rows = w.shape[2:], g.shape[2:], _rows(g)
+    kernel, positions, rows, w = w.shape[2:], g.shape[2:], _rows(g), np.ascontiguousarray(w)
     inner, outer = w.shape[1], w.shape[0] // groups
     dx = np.zeros(padded_shape(input_shape, padding), g.dtype)
     for group in range(groups):

@@ -298,3 +298,35 @@ def test_a_kernel_of_no_places_covers_nothing(dilation: int) -> None:
     x, w = gf.constant(np.ones((1, 2, 5), np.float32)), gf.constant(np.ones((3, 2, 0), np.float32))
     (made,) = evaluate([gf.nn.conv(x, w, dilation=dilation)])
     np.testing.assert_array_equal(made, np.zeros((1, 3, 6), np.float32))
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_operands_that_lie_in_another_way_give_the_same_bits(groups):
+    """Folded constants lie in the order of their axes, so that no rounding may hang on how others lie."""
+    rng = np.random.default_rng(groups)
+    shapes = (2, 8, 30, 30), (8, 8 // groups, 3, 3), (2, 8, 28, 28)
+    x, w, g = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    with gf.Graph():
+        fed = [gf.placeholder(name, shape) for name, shape in zip("xwg", shapes)]
+        y = gf.nn.conv(*fed[:2], groups=groups)
+        nodes = [one.node for one in (y, *gf.gradients(y, fed[:2], fed[2]))]
+    turned = [np.ascontiguousarray(one.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for one in (w, g)]
+    spread = [np.broadcast_to(one[:, :, :1, :1], one.shape) for one in (w, g)]
+    for other in (turned, spread):
+        values = dict(zip(fed, (x, *other)))
+        for node in nodes:
+            operands = [values[tensor] for tensor in node.inputs]
+            plain = [np.ascontiguousarray(value) for value in operands]
+            made = node.op.reference(*operands, **node.attrs)
+            np.testing.assert_array_equal(made, node.op.reference(*plain, **node.attrs))
+
+
+def test_kernels_made_by_broadcasting_are_folded_without_a_change():
+    x = np.random.default_rng(0).standard_normal((1, 8, 30, 30)).astype(np.float32)
+    with gf.Graph():
+        fed = gf.placeholder("x", x.shape)
+        y = gf.nn.conv(fed, gf.broadcast_to(gf.constant(np.float32(0.02)), (8, 1, 3, 3)), groups=8)
+        wanted = [y, *gf.gradients(gf.sum(y), [fed])]
+        found = [gf.Session(backend="numpy", level=level).run(wanted, {fed: x}) for level in ("O0", "O1")]
+    for one, other in zip(*found):
+        np.testing.assert_array_equal(one, other)

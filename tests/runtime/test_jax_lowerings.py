@@ -63,3 +63,32 @@ def test_one_hot_compares_in_a_dtype_that_holds_indices_and_depth(dtype):
         indices = gf.placeholder("indices", (6,), dtype)
         made = gf.Session(backend="jax").make_callable(gf.one_hot(indices, 300), [indices])(given)
     np.testing.assert_array_equal(made, given.astype(object)[:, None] == np.arange(300))
+
+
+@pytest.mark.parametrize("say", [gf.nn.softmax, gf.nn.log_softmax, gf.logsumexp], ids=lambda op: op.name)
+def test_logits_beyond_1e9_that_are_a_product_give_numbers(say):
+    """XLA leaves out the rounding of the product where it subtracts the maximum, which has it."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.uniform(1e9, 1e11, (40, 1)), 30, axis=1).astype(np.float32)
+    rows[1::2, ::7] *= np.float32(0.5)
+    with gf.Graph():
+        x = gf.placeholder("x", (40, 30))
+        y = say(x * np.float32(0.123), axis=1)
+        made, wanted = (gf.Session(backend=name).run(y, {x: rows}) for name in ("jax", "numpy"))
+    assert np.isfinite(wanted).all()
+    np.testing.assert_allclose(made, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [gf.float16, gf.bfloat16, gf.float32, gf.float64], ids=str)
+@pytest.mark.parametrize("say", [gf.nn.softmax, gf.nn.log_softmax, gf.logsumexp], ids=lambda op: op.name)
+def test_softmax_at_the_edges(say, dtype):
+    inf, nan, most = np.inf, np.nan, float(np.finfo(np.float16).max)
+    rows = [[1, 2, 3], [inf, 1, 2], [-inf, -inf, -inf], [nan, 1, 2], [-inf, 1, 1], [inf, inf, -inf],
+            [most, -most, most], [-0.0, 0.0, 0.0], [inf, nan, 1], [-most, -most, -most]]  # fmt: skip
+    for value in (np.asarray(rows).astype(dtype.numpy), np.zeros((3, 0), dtype.numpy)):
+        with gf.Graph():
+            y = say(gf.constant(value, allow_nan=True), axis=1)
+            made, wanted = (gf.Session(backend=name, level="O0").run(y) for name in ("jax", "numpy"))
+        assert made.dtype == wanted.dtype
+        small = 1e-6 if dtype.itemsize >= 4 else 1e-2
+        np.testing.assert_allclose(made.astype(np.float64), wanted.astype(np.float64), rtol=small)

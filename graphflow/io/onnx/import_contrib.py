@@ -6,53 +6,108 @@ from typing import Any
 
 from graphflow import nn
 from graphflow.errors import FileFormatError
+from graphflow.io.onnx import import_contrib_attention, import_contrib_quantized
 from graphflow.io.onnx.call import Call
+from graphflow.io.onnx.import_conv import TABLE as CONV
+from graphflow.io.onnx.import_creation import TABLE as CREATION
 from graphflow.io.onnx.import_elementwise import TABLE as ELEMENTWISE
+from graphflow.io.onnx.import_images import TABLE as IMAGES
+from graphflow.io.onnx.import_indexing import TABLE as INDEXING
 from graphflow.io.onnx.import_normalization import layer_norm, simplified_layer_norm
+from graphflow.io.onnx.import_quantization import TABLE as QUANTIZATION
 from graphflow.io.onnx.import_shape import TABLE as SHAPE
 from graphflow.ir import dtypes
 from graphflow.ir.node import Tensor
 from graphflow.ops import (
-    arrange,
     casting,
-    comparison,
     creation,
     elementwise,
+    functions,
     indexing,
     linalg,
-    quantization,
-    rounding,
+    reduction,
     shape,
+    solving,
     standard,
-    trigonometry,
 )
 
 DOMAIN = "com.microsoft"
 
 
+# Products and convolutions
+
+
 def _fused_matmul(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    if call.flag("transBatchA") or call.flag("transBatchB"):
-        raise FileFormatError("FusedMatMul with transBatchA or transBatchB is not supported")
-    left = linalg.matrix_transpose(a) if call.flag("transA") else a
-    right = linalg.matrix_transpose(b) if call.flag("transB") else b
-    return casting.astype(linalg.matmul(left, right) * call.attr("alpha", 1.0), a.dtype)
+    made = linalg.matmul(_turned(call, a, "A"), _turned(call, b, "B"))
+    return casting.astype(made * call.attr("alpha", 1.0), a.dtype)
+
+
+def _turned(call: Call, x: Tensor, which: str) -> Tensor:
+    """An operand of FusedMatMul, whose first axis may be that of its rows, too."""
+    if x.ndim < 2:
+        return x
+    if call.flag(f"transBatch{which}"):
+        x = shape.permute_dims(x, (*range(1, x.ndim - 1), 0, x.ndim - 1))
+    return linalg.matrix_transpose(x) if call.flag(f"trans{which}") else x
+
+
+_BARE = ("HardSwish", "Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")
+"""Activations without numbers."""
+
+_NUMBERED: dict[str, tuple[Any, tuple[float, ...]]] = {
+    "Elu": (nn.elu, (1.0,)),
+    "HardSigmoid": (nn.hard_sigmoid, (0.2, 0.5)),
+    "LeakyRelu": (nn.leaky_relu, (0.01,)),
+    "ThresholdedRelu": (nn.thresholded_relu, (1.0,)),
+}
+"""Activations with numbers, and what these are if they are not given."""
 
 
 def _activated(call: Call, y: Tensor) -> Tensor:
-    named = call.attr("activation", "")
-    known = {"": rounding.identity, "Relu": nn.relu, "Tanh": trigonometry.tanh, "Sigmoid": nn.sigmoid}
-    if named == "LeakyRelu":
-        return nn.leaky_relu(y, call.attr("leaky_relu_alpha", call.attr("activation_alpha", 0.01)))
-    if named not in known:
-        raise FileFormatError(f"the activation {named!r:.40} of {call.label} is not supported")
-    return known[named](y)
+    """An activation with the numbers of FusedGemm, or those of FusedConv, which are in one list."""
+    named, given = call.attr("activation", ""), tuple(call.attr("activation_params", ()))
+    if not named:
+        return y
+    if named in _BARE and not given:
+        return ELEMENTWISE[named](call, y)
+    if named == "Clip" and len(given) == 2:
+        return elementwise.minimum(elementwise.maximum(y, given[0]), given[1])
+    say, standards = _NUMBERED.get(named, (None, ()))
+    if say is None or len(given) not in (0, len(standards)):
+        raise FileFormatError(
+            f"the activation {named!r:.40} of {call.label} is not supported",
+            hint="let onnxruntime write the model at a lower level of optimisation",
+        )
+    named_ones = zip(("activation_alpha", "activation_beta"), standards)
+    return say(y, *(given or [call.attr(name, known) for name, known in named_ones]))
 
 
 def _fused_conv(call: Call, x: Tensor, w: Tensor, bias: Any = None, add: Any = None) -> Tensor:
-    from graphflow.io.onnx.import_conv import TABLE as CONV
-
     made = CONV["Conv"](call, x, w, bias)
     return _activated(call, made if add is None else made + add)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return shape.permute_dims(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return shape.permute_dims(x, (0, *range(2, x.ndim), 1))
+
+
+def _nhwc_conv(call: Call, x: Tensor, w: Tensor, bias: Any = None, add: Any = None) -> Tensor:
+    """With images [batch, height, width, channels]; kernels lie as those of Conv."""
+    kernel = call.attr("kernel_shape")
+    if kernel and tuple(w.shape[2:]) != tuple(kernel):
+        raise FileFormatError(
+            f"{call.label} has kernels of shape {list(w.shape)}, but kernel_shape {kernel}",
+            hint="they have to be [outputs, channels / groups, *kernel_shape]",
+        )
+    first = _channels_last(CONV["Conv"](call, _channels_first(x), w, bias))
+    return _activated(call, first if add is None else first + add)
+
+
+# Activations
 
 
 def _gelu(call: Call, x: Tensor, bias: Any = None) -> Tensor:
@@ -67,17 +122,42 @@ def _quick_gelu(call: Call, x: Tensor) -> Tensor:
     return nn.swish(x, call.attr("alpha", 1.702))
 
 
+def _bias_softmax(call: Call, x: Tensor, bias: Tensor) -> Tensor:
+    """Over all axes from `axis` on, as softmax was before opset 13."""
+    made: Tensor = ELEMENTWISE["Softmax"](call, x + bias)
+    return made
+
+
+# Normalizations
+
+
+def _total(call: Call, x: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
+    """The sum of what is there, as it is normalized and as it is handed out; of 16-bit floats in 32 bits."""
+    wide = dtypes.float32 if x.dtype.itemsize < 4 else x.dtype
+    total = casting.astype(x, wide)
+    for one in others:
+        if one is not None:
+            total = total + casting.astype(one, wide)
+    return total, casting.astype(total, x.dtype)
+
+
 def _skip_layer_norm(
     call: Call, x: Tensor, skip: Tensor, scale: Tensor, offset: Any = None, bias: Any = None
 ) -> tuple[Any, ...]:
-    total = x + skip if bias is None else x + skip + bias
-    made = nn.layer_norm(total, scale, offset, -1, call.attr("epsilon", 1e-12))
-    return made, None, None, total
+    total, handed = _total(call, x, skip, bias)
+    scale = casting.astype(scale, total.dtype)
+    offset = None if offset is None else casting.astype(offset, total.dtype)
+    epsilon = call.attr("epsilon", 1e-12)
+    made, mean, rate = nn.layer_norm_with_statistics(total, scale, offset, -1, epsilon, total.dtype)
+    return casting.astype(made, x.dtype), mean, rate, handed
 
 
 def _skip_rms_norm(call: Call, x: Tensor, skip: Tensor, scale: Tensor, bias: Any = None) -> tuple[Any, ...]:
-    total = x + skip if bias is None else x + skip + bias
-    return nn.rms_norm(total, scale, -1, call.attr("epsilon", 1e-12)), None, None, total
+    total, handed = _total(call, x, skip, bias)
+    epsilon = call.attr("epsilon", 1e-12)
+    made = nn.rms_norm(total, casting.astype(scale, total.dtype), -1, epsilon)
+    rate = functions.rsqrt(reduction.mean(elementwise.square(total), -1, keepdims=True) + epsilon)
+    return casting.astype(made, x.dtype), None, rate, handed
 
 
 def _embed_layer_norm(
@@ -105,86 +185,49 @@ def _embed_layer_norm(
     return made, casting.astype(kept, dtypes.int32), total
 
 
-def _attention(
-    call: Call, x: Tensor, w: Tensor, bias: Any = None, mask: Any = None, past: Any = None, more: Any = None
-) -> Tensor:
-    if past is not None or more is not None or call.has("qkv_hidden_sizes"):
-        raise FileFormatError("Attention with a past, a bias of scores, or sizes of its own is not supported")
-    made = linalg.matmul(x, w) if bias is None else linalg.matmul(x, w) + bias
-    q, k, v = arrange.split(made, 3, -1)
-    heads = call.attr("num_heads")
-    return nn.attention_outputs(
-        q,
-        k,
-        v,
-        None if mask is None else _key_mask(mask, x),
-        causal=call.flag("unidirectional"),
-        scale=call.attr("scale"),
-        heads=heads,
-        kv_heads=heads,
-    ).y
+# The rest
 
 
-def _key_mask(mask: Tensor, x: Tensor) -> Tensor:
-    """Which keys count: [batch, 1, 1, keys] from [batch, keys], or from [batch] lengths."""
-    if mask.ndim == 1:
-        mask = comparison.less(creation.arange(x.shape[1], dtype=mask.dtype), shape.expand_dims(mask, 1))
-    if mask.ndim != 2:
-        raise FileFormatError("Attention with a mask of this rank is not supported")
-    return shape.expand_dims(
-        comparison.not_equal(mask, 0) if mask.dtype is not dtypes.bool_ else mask, (1, 2)
-    )
+def _distances(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Between all rows of a and all rows of b."""
+    apart = shape.expand_dims(a, 1) - shape.expand_dims(b, 0)
+    squared = standard.sum(elementwise.square(apart), -1)
+    return functions.sqrt(squared) if call.attr("metric", "sqeuclidean") == "euclidean" else squared
 
 
-def _quantized_binary(say: Any) -> Any:
-    """An operator of two quantized tensors: dequantize, compute, quantize."""
-
-    def say_it(
-        call: Call, a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, *y: Any
-    ) -> Any:
-        left, right = (
-            quantization.dequantize_linear(a, a_scale, a_zero),
-            quantization.dequantize_linear(b, b_scale, b_zero),
-        )
-        zero = y[1] if len(y) > 1 else None
-        return quantization.quantize_linear(
-            say(left, right), y[0], zero, dtype=a.dtype if zero is None else None
-        )
-
-    return say_it
-
-
-def _quantized_unary(say: Any) -> Any:
-    def say_it(call: Call, x: Any, x_scale: Any, x_zero: Any, y_scale: Any, y_zero: Any = None) -> Any:
-        made = say(call, quantization.dequantize_linear(x, x_scale, x_zero))
-        return quantization.quantize_linear(made, y_scale, y_zero, dtype=x.dtype if y_zero is None else None)
-
-    return say_it
-
-
-def _average(call: Call, x: Tensor) -> Tensor:
-    if call.flag("channels_last"):
-        raise FileFormatError("QLinearGlobalAveragePool with channels_last is not supported")
-    return nn.global_avg_pool(x, keepdims=True)
+def _expand_dims(call: Call, x: Tensor, axis: Tensor) -> Tensor:
+    return shape.expand_dims(x, call.number(axis))
 
 
 NAMES: dict[str, Any] = {
-    "Attention": _attention,
     "BiasGelu": _gelu,
+    "BiasSoftmax": _bias_softmax,
+    "CDist": _distances,
+    "DequantizeLinear": QUANTIZATION["DequantizeLinear"],
     "EmbedLayerNormalization": _embed_layer_norm,
+    "ExpandDims": _expand_dims,
     "FastGelu": _fast_gelu,
     "FusedConv": _fused_conv,
     "FusedGemm": lambda call, *given: _activated(call, SHAPE["Gemm"](call, *given)),
     "FusedMatMul": _fused_matmul,
+    "FusedMatMulActivation": lambda call, *given: _activated(call, _fused_matmul(call, *given)),
+    "GatherND": INDEXING["GatherND"],
     "Gelu": _gelu,
-    "QLinearAdd": _quantized_binary(elementwise.add),
-    "QLinearGlobalAveragePool": _quantized_unary(_average),
-    "QLinearLeakyRelu": _quantized_unary(ELEMENTWISE["LeakyRelu"]),
-    "QLinearMul": _quantized_binary(elementwise.multiply),
-    "QLinearSigmoid": _quantized_unary(ELEMENTWISE["Sigmoid"]),
+    "GridSample": IMAGES["GridSample"],
+    "Inverse": lambda call, x: solving.inv(x),
+    "NhwcConv": _nhwc_conv,
+    "NhwcFusedConv": _nhwc_conv,
+    "NhwcMaxPool": lambda call, x: _channels_last(CONV["MaxPool"](call, _channels_first(x))),
+    "Pad": SHAPE["Pad"],
+    "QuantizeLinear": QUANTIZATION["QuantizeLinear"],
     "QuickGelu": _quick_gelu,
+    "Range": CREATION["Range"],
     "SkipLayerNormalization": _skip_layer_norm,
     "SkipSimplifiedLayerNormalization": _skip_rms_norm,
+    "TransposeMatMul": _fused_matmul,
+    "Trilu": SHAPE["Trilu"],
+    **import_contrib_attention.TABLE,
+    **import_contrib_quantized.TABLE,
 }
 
 TABLE: dict[tuple[str, str], Any] = {

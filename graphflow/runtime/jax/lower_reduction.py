@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -41,8 +41,14 @@ def _mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
 @lowering("logsumexp")
 def _logsumexp(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     # With the axes kept its powers are, to XLA, those of the gradient, and are computed once.
-    total = jax.nn.logsumexp(x, axis, keepdims=True)
-    return total if keepdims else lax.squeeze(total, axis)
+    greatest = jnp.max(x, axis, keepdims=True, initial=-jnp.inf)
+    bounded = jnp.isfinite(greatest)
+    shift = jnp.where(bounded, greatest, 0)
+    total = jnp.sum(jnp.exp(x - shift), axis, keepdims=True)
+    # The difference may lack a rounding that the maximum has, of which exp makes inf or 0 beyond 1e9.
+    count = math.prod(x.shape[place] for place in axis)
+    y = jnp.log(jnp.where(bounded, jnp.clip(total, 1, count), total)) + shift
+    return y if keepdims else lax.squeeze(y, axis)
 
 
 LOWERINGS.update(

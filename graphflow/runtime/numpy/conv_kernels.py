@@ -11,7 +11,7 @@ import numpy as np
 
 from graphflow.ir.node import Node
 from graphflow.ops.windows import crop_spatial, padded_shape, window_slices, window_view
-from graphflow.runtime.numpy.layouts import Strides, row_major, shadow, shape_of
+from graphflow.runtime.numpy.layouts import Strides, is_row_major, row_major, shadow, shape_of
 from graphflow.runtime.numpy.workspace import Whole, moves, reshaped, typed
 
 
@@ -79,9 +79,22 @@ class _Geometry:
         wanted = (self.rows, self.width)
         return self.bytes(wanted) if moves(windows.shape, windows.strides, wanted) else 0
 
-    def out_rows_bytes(self, strides: Strides) -> int:
-        """The workspace of `out_rows`, for g of these strides."""
-        g, wanted = np.moveaxis(shadow(self.y, strides, self.dtype), 1, -1), (self.rows, self.w[0])
+    def settled_bytes(self, shape: tuple[int, ...], strides: Strides) -> int:
+        """The workspace of `settled`, for an array of this layout."""
+        return 0 if is_row_major(shape, strides, self.dtype.itemsize) else self.bytes(shape)
+
+    def settled(self, array: np.ndarray, space: np.ndarray) -> np.ndarray:
+        """The array in the order of its axes: products of what lies in another way round differently."""
+        if array.flags.c_contiguous:
+            return array
+        made = typed(space, self.dtype, array.shape)
+        np.copyto(made, array)
+        return made
+
+    def out_rows_bytes(self) -> int:
+        """The workspace of `out_rows`."""
+        g = np.moveaxis(shadow(self.y, row_major(self.y, self.dtype.itemsize), self.dtype), 1, -1)
+        wanted = (self.rows, self.w[0])
         return self.bytes(wanted) if moves(g.shape, g.strides, wanted) else 0
 
     def columns(self, x: np.ndarray, group: int, space: np.ndarray) -> np.ndarray:
@@ -98,17 +111,17 @@ def _conv(node: Node, layouts: Sequence[Strides]) -> Whole | None:
     own = _Geometry(x, w, shape_of(node.output), node.attrs, node.output.dtype.numpy)
     groups, outer = own.groups, w[0] // own.groups
 
-    def run(x: Any, w: Any, out: np.ndarray, padding: Any, columns: Any, product: Any) -> None:
+    def run(x: Any, w: Any, out: np.ndarray, padding: Any, columns: Any, product: Any, kernels: Any) -> None:
         padded = own.pad(x, padding)
-        filters = w.reshape(groups, outer, own.width)
+        filters = own.settled(w, kernels).reshape(groups, outer, own.width)
         made = typed(product, own.dtype, (own.rows, outer))
         for group in range(groups):
             np.matmul(own.columns(padded, group, columns), filters[group].T, out=made)
             part = out[:, group * outer : (group + 1) * outer]
             part[...] = np.moveaxis(made.reshape(own.y[0], *own.y[2:], outer), -1, 1)
 
-    sizes = (own.bytes(own.padded), own.columns_bytes(layouts[0]), own.bytes((own.rows, outer)))
-    return Whole(run, sizes, in_rows=True)
+    made = own.bytes((own.rows, outer)), own.settled_bytes(w, layouts[1])
+    return Whole(run, (own.bytes(own.padded), own.columns_bytes(layouts[0]), *made), in_rows=True)
 
 
 def _conv_input_gradient(node: Node, layouts: Sequence[Strides]) -> Whole | None:
@@ -116,8 +129,8 @@ def _conv_input_gradient(node: Node, layouts: Sequence[Strides]) -> Whole | None
     own = _Geometry(shape_of(node.output), w, g, node.attrs, node.output.dtype.numpy)
     groups, outer, inner, positions = own.groups, w[0] // own.groups, w[1], g[2:]
 
-    def run(g: Any, w: Any, out: np.ndarray, padding: Any, columns: Any, matrix: Any) -> None:
-        rows = own.out_rows(g, matrix)
+    def run(g: Any, w: Any, out: np.ndarray, padding: Any, columns: Any, matrix: Any, *settled: Any) -> None:
+        rows, w = own.out_rows(own.settled(g, settled[0]), matrix), own.settled(w, settled[1])
         total = out if own.padded is None else typed(padding, own.dtype, own.padded)
         total[...] = 0
         made = typed(columns, own.dtype, (own.rows, own.width))
@@ -134,8 +147,9 @@ def _conv_input_gradient(node: Node, layouts: Sequence[Strides]) -> Whole | None
         if total is not out:
             out[...] = crop_spatial(total, own.attrs["padding"])
 
-    sizes = (own.bytes(own.padded), own.bytes((own.rows, own.width)), own.out_rows_bytes(layouts[0]))
-    return Whole(run, sizes, in_rows=True)
+    sizes = (own.bytes(own.padded), own.bytes((own.rows, own.width)), own.out_rows_bytes())
+    settled = own.settled_bytes(g, layouts[0]), own.settled_bytes(w, layouts[1])
+    return Whole(run, (*sizes, *settled), in_rows=True)
 
 
 def _conv_weight_gradient(node: Node, layouts: Sequence[Strides]) -> Whole | None:
@@ -143,15 +157,15 @@ def _conv_weight_gradient(node: Node, layouts: Sequence[Strides]) -> Whole | Non
     own = _Geometry(x, shape_of(node.output), g, node.attrs, node.output.dtype.numpy)
     groups, outer = own.groups, own.w[0] // own.groups
 
-    def run(x: Any, g: Any, out: np.ndarray, padding: Any, columns: Any, matrix: Any) -> None:
-        rows, padded = own.out_rows(g, matrix), own.pad(x, padding)
+    def run(x: Any, g: Any, out: np.ndarray, padding: Any, columns: Any, matrix: Any, settled: Any) -> None:
+        rows, padded = own.out_rows(own.settled(g, settled), matrix), own.pad(x, padding)
         made = out.reshape(own.w[0], own.width)
         for group in range(groups):
             mine = slice(group * outer, (group + 1) * outer)
             np.matmul(rows[:, mine].T, own.columns(padded, group, columns), out=made[mine])
 
-    sizes = (own.bytes(own.padded), own.columns_bytes(layouts[0]), own.out_rows_bytes(layouts[1]))
-    return Whole(run, sizes, in_rows=True)
+    sizes = (own.bytes(own.padded), own.columns_bytes(layouts[0]), own.out_rows_bytes())
+    return Whole(run, (*sizes, own.settled_bytes(own.y, layouts[1])), in_rows=True)
 
 
 CONVOLUTIONS: dict[str, Callable[[Node, Sequence[Strides]], Whole | None]] = {
