@@ -20,6 +20,7 @@ from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
 from graphflow.runtime.jax import conv_timer
 from graphflow.runtime.jax.calls import compile_function, dispatcher, memory_bytes, place
+from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.lower import Lowered, lower
 from graphflow.runtime.jax.lowering import LOWERINGS, NO_DTYPE, NO_LOWERING
 from graphflow.runtime.jax.segmented import SegmentedExecutable
@@ -105,7 +106,10 @@ class JaxBackend:
         first = len(lowered.constants)
         donated = range(first, first + len(lowered.updated)) if options.donate else ()
         what = f"the program of {len(program)} nodes"
-        compiled = compile_function(lowered.function, lowered.types, donated, options.cache_dir, what)
+        further = compile_options(program)
+        compiled = compile_function(
+            lowered.function, lowered.types, donated, options.cache_dir, what, further
+        )
         return JaxExecutable(program, lowered, compiled)
 
     def compilation_note(self, program: Program, options: CompileOptions) -> str:
@@ -125,7 +129,7 @@ class JaxBackend:
             steps += ["fuse", "schedule{regions=false}", "in-place"]
         if level in _WINOGRAD and jax.default_backend() == "cpu":
             timer = f",timer={conv_timer.NAME}" if conv_timer.is_on() else ""
-            steps.insert(1, f"layout{{winograd={_WINOGRAD[level]}{timer}}}")
+            steps[1:1] = [f"layout{{winograd={_WINOGRAD[level]}{timer}}}", "scan-sums"]
         return ",".join(steps)
 
     def refusal(self, node: Node) -> str | None:

@@ -7,7 +7,7 @@ the switch (entering it costs a fifth of a small call); only 64-bit feeds have t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,12 @@ Call = Callable[..., Sequence[Any]]
 
 
 def compile_function(
-    function: Call, types: Sequence[TensorType], donated: Sequence[int], cache_dir: str | None, what: str
+    function: Call,
+    types: Sequence[TensorType],
+    donated: Sequence[int],
+    cache_dir: str | None,
+    what: str,
+    options: Mapping[str, str] | None = None,
 ) -> Any:
     """The executable of a traceable function of arrays of these types.
 
@@ -30,6 +35,7 @@ def compile_function(
         donated: the positions of arguments whose memory it may take over.
         cache_dir: a folder that keeps compiled programs between processes, or None.
         what: names the function in errors.
+        options: what XLA is told besides.
 
     Raises:
         BackendError: for failures of a lowering or of XLA.
@@ -39,7 +45,7 @@ def compile_function(
     jitted = jax.jit(function, donate_argnums=tuple(donated), keep_unused=True)
     try:
         with jax.enable_x64(True), persistent_cache(cache_dir):
-            return jitted.lower(*arguments).compile()
+            return jitted.lower(*arguments).compile(compiler_options=dict(options) if options else None)
     except GraphFlowError:
         raise
     except Exception as error:

@@ -23,6 +23,7 @@ from graphflow.ops import threefry
 from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.runtime.backend import CompileOptions
 from graphflow.runtime.jax.calls import Call, compile_function, dispatcher, memory_bytes, place
+from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.lower import lower
 from graphflow.runtime.segment import Segmentation
 from graphflow.runtime.segment_kinds import Segment, segment_program
@@ -236,11 +237,13 @@ class _Plan:
 
     def _compiled(self, segment: Segment) -> Any:
         """The executable of a segment, and of all others of its kind."""
-        lowered = lower(segment_program(segment))
+        program = segment_program(segment)
+        lowered = lower(program)
         what = f"a segment of {len(segment.nodes)} nodes from {segment.nodes[-1].name!r} on"
         self.compilations += 1
+        options = compile_options(program)
         return compile_function(
-            lowered.function, lowered.types, segment.donated, self.options.cache_dir, what
+            lowered.function, lowered.types, segment.donated, self.options.cache_dir, what, options
         )
 
     def _append(self, compiled: Any, segment: Segment) -> None:

@@ -1,0 +1,75 @@
+"""Compile options that keep XLA:CPU from a fusion that computes garbage.
+
+jaxlib 0.10 fuses a product by a matrix of equal elements with the sum behind it, and the sum then reads memory
+that nothing has written: `jnp.sum(v @ jnp.full((512, 1000), 0.02), 0)` gives other numbers, NaN among them, at
+each compilation. Programs with such a product are compiled without fused reductions, which costs a reduction
+up to half of its speed; all others are compiled as ever.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax
+import numpy as np
+
+from graphflow.ir.body import nested_nodes
+from graphflow.ir.node import Tensor
+from graphflow.optimizer.program import Program
+
+_KIND = "LIBRARY_FUSION_TYPE_"
+_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": ",".join(
+        [_KIND + kind for kind in ("INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "ELTWISE")]
+    )
+}
+
+
+def compile_options(program: Program) -> dict[str, str]:
+    """What XLA is told when a program is compiled; {} where there is nothing to avoid."""
+    return dict(_OPTIONS) if has_uniform_product(program) and _is_known() else {}
+
+
+def has_uniform_product(program: Program) -> bool:
+    """Whether an operand of a contraction, in bodies too, has equal elements whatever the feeds are.
+
+    >>> import graphflow as gf
+    >>> from graphflow.optimizer.program import extract
+    >>> x = gf.placeholder("x", (2, 3))
+    >>> has_uniform_product(extract([gf.sum(gf.matmul(x, gf.ones((3, 4))))], feeds=[x]))
+    True
+    """
+    uniform: set[Tensor] = set()
+    for node in nested_nodes(program.order()):
+        if node.op.name == "constant":
+            if _is_even(np.asarray(node.attrs["value"])):
+                uniform.update(node.outputs)
+            continue
+        alike = [tensor in uniform or _is_single(tensor) for tensor in node.inputs]
+        if any(alike) and "contraction" in node.op.traits:
+            return True
+        if alike and all(alike) and not node.op.traits.isdisjoint({"elementwise", "injective"}):
+            uniform.update(node.outputs)
+    return False
+
+
+def _is_single(tensor: Tensor) -> bool:
+    return all(size == 1 for size in tensor.shape)
+
+
+def _is_even(array: np.ndarray) -> bool:
+    """Whether an array has equal elements; the first ones of most that do not tell."""
+    flat = array.reshape(-1)
+    return flat.size > 0 and bool((flat[:8] == flat[0]).all()) and bool((flat == flat[0]).all())
+
+
+@cache
+def _is_known() -> bool:
+    """Whether XLA runs on the CPU here, and knows the option."""
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        jax.jit(lambda x: x).lower(jax.ShapeDtypeStruct((), np.float32)).compile(compiler_options=_OPTIONS)
+    except Exception:  # whatever a jaxlib says that has no such option
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""Products by matrices of equal elements, whose fusion with a sum XLA:CPU gets wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphflow as gf
+from graphflow.optimizer.program import extract
+from graphflow.runtime.jax.fusion_guard import has_uniform_product
+
+SHAPE = (169, 512)
+
+
+def guarded(y: gf.Tensor, *feeds: gf.Tensor) -> bool:
+    return has_uniform_product(extract([y], feeds=list(feeds)))
+
+
+@pytest.mark.parametrize("level", ["O0", "O2"])
+@pytest.mark.parametrize("kind", ["constant", "full", "broadcast", "fed"])
+def test_a_sum_of_a_product_by_equal_elements_is_right(kind: str, level: str) -> None:
+    x, scalar = gf.placeholder("x", SHAPE), gf.placeholder("s", ())
+    weights = {
+        "constant": gf.constant(np.full((512, 1000), 0.02, np.float32)),
+        "full": gf.full((512, 1000), np.float32(0.02)),
+        "broadcast": gf.broadcast_to(gf.constant(np.float32(0.02)), (512, 1000)),
+        "fed": gf.broadcast_to(scalar, (512, 1000)) * 1.0,
+    }[kind]
+    y = gf.sum(gf.matmul(x, weights), axis=0)
+    values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    feeds = {x: values} | ({scalar: np.float32(0.02)} if kind == "fed" else {})
+    expected = (values.astype(np.float64) @ np.full((512, 1000), 0.02)).sum(0)
+    for _ in range(2):
+        with gf.Session(level=level) as sess:
+            np.testing.assert_allclose(sess.run(y, feeds), expected, rtol=1e-4)
+
+
+def test_only_such_products_are_compiled_otherwise() -> None:
+    x, s = gf.placeholder("x", (4, 5)), gf.placeholder("s", ())
+    different = gf.constant(np.arange(15, dtype=np.float32).reshape(5, 3))
+    assert not guarded(gf.sum(gf.matmul(x, different)), x)
+    assert not guarded(gf.sum(x * gf.ones((4, 5))), x)
+    assert guarded(gf.matmul(x, gf.zeros((5, 3))), x)
+    assert guarded(gf.matmul(x, gf.permute_dims(gf.broadcast_to(s, (3, 5)) + 1.0, (1, 0))), x, s)
+    assert not guarded(gf.matmul(x, gf.constant(np.full((5, 3), np.nan, np.float32), allow_nan=True)), x)
+    (gradient,) = gf.gradients(gf.sum(gf.matmul(x, different)), [x])
+    assert guarded(gradient, x)
