@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
+import json
+import mmap
 import os
 import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn, TypeAlias
 
 from graphflow.errors import FileFormatError
 
+Piece: TypeAlias = bytes | memoryview
+
 _AT_CWD = -100
 _EXCHANGE = 2
+_TEMPORARY = ".tmp"
+_PIECE = 1 << 22
 
 
 def checked_path(path: Any) -> Path:
@@ -40,6 +49,8 @@ def checked_path(path: Any) -> Path:
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces the one at `path` when the block ends without an error.
 
+    Once it has ended, the file outlives a crash of the machine.
+
     Raises:
         FileFormatError: if it cannot be written; a file that was there is untouched.
     """
@@ -58,11 +69,42 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         # Where it could not be made it cannot be removed either, and the first error is the one to tell.
         with suppress(OSError):
             temporary.unlink()
+    _make_last(place)
 
 
 def _beside(place: Path) -> Path:
     """A name in the same folder that nothing has."""
-    return place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp")
+    return place.with_name(f".{place.name}.{secrets.token_hex(8)}{_TEMPORARY}")
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove the files and folders under temporary names that killed writers left behind.
+
+    Arguments:
+        pattern: of the names that they were to get, such as "step-*".
+    """
+    for left in folder.glob(f".{pattern}.{'[0-9a-f]' * 16}{_TEMPORARY}"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                left.unlink()
+
+
+def remove_folder(place: Path) -> None:
+    """Remove a folder so that whoever looks sees all of it, or nothing.
+
+    Raises:
+        FileFormatError: if it cannot be removed.
+    """
+    aside = _beside(place)
+    try:
+        os.rename(place, aside)
+    except OSError as error:
+        raise FileFormatError(
+            f"{str(place)!r} cannot be removed: {error.strerror or error}", hint="remove it by hand"
+        ) from error
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def unwritable(place: Path, error: OSError) -> FileFormatError:
@@ -73,13 +115,16 @@ def unwritable(place: Path, error: OSError) -> FileFormatError:
     )
 
 
-def write_folder(place: Path, files: Mapping[str, bytes], check_old: Callable[[Path], None]) -> None:
+def write_folder(
+    place: Path, parts: Iterable[tuple[str, Iterable[Piece]]], check_old: Callable[[Path], None]
+) -> None:
     """Write a folder of files, replacing the one at `place` all at once.
 
     The files go to a new folder beside it, which then takes its name. Nothing is left behind by a
-    failure.
+    failure. Once it returns, the folder outlives a crash of the machine.
 
     Arguments:
+        parts: names and the pieces of their contents; each part is written before the next is asked for.
         check_old: raises if what is at `place` must not be replaced.
 
     Raises:
@@ -90,17 +135,39 @@ def write_folder(place: Path, files: Mapping[str, bytes], check_old: Callable[[P
     temporary = _beside(place)
     try:
         os.mkdir(temporary)
-        for name, content in files.items():
+        for name, pieces in parts:
             with open(temporary / name, "xb") as file:
-                file.write(content)
+                for piece in pieces:
+                    file.write(piece)
                 _sync(file)
         _sync_folder(temporary)
         _take_name(temporary, place)
-        _sync_folder(place.parent)
     except OSError as error:
         raise unwritable(place, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    _make_last(place)
+
+
+class Digests:
+    """The size and SHA-256 of contents, found while they pass by on their way to the disk."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[int, str]] = {}
+
+    def watch(self, name: str, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The same pieces, no larger than a few megabytes; they are hashed while they are written."""
+        digest, size = hashlib.sha256(), 0
+        with ThreadPoolExecutor(1) as pool:
+            for piece in pieces:
+                view = memoryview(piece)
+                for start in range(0, len(view), _PIECE):
+                    some = view[start : start + _PIECE]
+                    hashed = pool.submit(digest.update, some)
+                    yield some
+                    hashed.result()
+                size += len(view)
+        self.files[name] = (size, digest.hexdigest())
 
 
 def _take_name(temporary: Path, place: Path) -> None:
@@ -151,12 +218,74 @@ def _sync_folder(place: Path) -> None:
         os.close(handle)
 
 
+def _make_last(place: Path) -> None:
+    """Let a file or folder that has just got its name keep it through a crash of the machine."""
+    try:
+        _sync_folder(place.parent)
+    except OSError as error:
+        raise FileFormatError(
+            f"{str(place)!r} is written, but may be lost if the machine stops: {error.strerror or error}",
+            hint="look after the disk, and write it again",
+        ) from error
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a file, or some of them: `size` bytes of `buffer`, from `start` on."""
+
+    buffer: bytes | mmap.mmap
+    start: int
+    size: int
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the bytes are those of the file, and not a copy."""
+        return not isinstance(self.buffer, bytes)
+
+    def view(self) -> memoryview:
+        """The bytes without a copy."""
+        return memoryview(self.buffer)[self.start : self.start + self.size]
+
+    def part(self, start: int, size: int) -> Content:
+        """Some of these bytes."""
+        return Content(self.buffer, self.start + start, size)
+
+
 def read_file(place: Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes; links are not followed.
 
     Raises:
         FileFormatError: if it is missing, something else than a file, or larger.
     """
+    with _opened(place, most) as (handle, size), open(handle, "rb", closefd=False) as file:
+        return file.read(size)
+
+
+def map_file(place: Path, most: int, read_below: int = 0) -> Content:
+    """The content of a regular file, mapped into memory rather than read; links are not followed.
+
+    It must not be cut off while it is mapped; replacing it by another file, as this module does, is safe.
+
+    Arguments:
+        read_below: a smaller file is read instead.
+
+    Raises:
+        FileFormatError: as `read_file` does.
+    """
+    with _opened(place, most) as (handle, size):
+        if size == 0 or size < read_below:
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read(size)
+            return Content(content, 0, len(content))
+        return Content(mmap.mmap(handle, size, access=mmap.ACCESS_READ), 0, size)
+
+
+@contextmanager
+def _opened(place: Path, most: int) -> Iterator[tuple[int, int]]:
+    """The handle and size of a regular file."""
     try:
         handle = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
@@ -173,7 +302,34 @@ def read_file(place: Path, most: int) -> bytes:
                 f"{str(place)!r} has {status.st_size} bytes, more than the {most} that it should have",
                 hint="the file was changed after it was written; get the model again",
             )
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(status.st_size)
+        try:
+            yield handle, status.st_size
+        except (OSError, ValueError) as error:
+            raise FileFormatError(
+                f"{str(place)!r} cannot be read: {error}", hint="look after the disk, or get the file again"
+            ) from error
     finally:
         os.close(handle)
+
+
+def strict_json(content: bytes) -> Any:
+    """What a JSON text says, without the liberties that Python takes.
+
+    Raises:
+        ValueError: for what is no JSON, a key that is there twice, NaN, and nesting that is too deep.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key is there twice")
+    return made
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")

@@ -27,7 +27,11 @@ def add_parser(commands: Any) -> None:
     add_model(made)
     made.add_argument("--to", choices=FORMATS, required=True, help="the format")
     made.add_argument(
-        "-o", "--output", metavar="FILE", required=True, help="the file, or the folder of a saved model"
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="the file, or the folder (or .gfm file) of a saved model",
     )
     made.add_argument(
         "--opset", type=whole(17, 28), metavar="N", help="the version of ONNX's operators, 17 to 28 (22)"

@@ -5,32 +5,36 @@
      "format": "graphflow-model", "format_version": 1, "producer": "graphflow 0.1.0",
      "signatures": {"serve": {"inputs": [["image", "%image"]], "outputs": [["probabilities", "softmax:0"]]}}}
 
-Keys are sorted, so that equal models have equal manifests.
+Equal models have equal manifests: keys are sorted, but for those of the signatures, which are in order.
+Besides the graph and the weights `files` may name a calibration table and exports, whose names are letters,
+digits, ".", "_" and "-".
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, NoReturn
 
-import numpy as np
-
 from graphflow.errors import FileFormatError
-from graphflow.ir.dtypes import ALL_DTYPES, DType, as_dtype
+from graphflow.files import strict_json
+from graphflow.ir.dtypes import ALL_DTYPES, DType
+from graphflow.session.checkpoint import producer
 
 FORMAT = "graphflow-model"
 FORMAT_VERSION = 1
 NAME = "manifest.json"
 GRAPH = "graph.gf"
 WEIGHTS = "weights.safetensors"
+CALIBRATION = "calibration.json"
 LARGEST_MANIFEST = 1 << 26
 LARGEST_FILE = 1 << 44
 
 _DTYPES = {dtype.name: dtype for dtype in ALL_DTYPES}
+_EXPORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FIELDS = {"arrays", "files", "format", "format_version", "producer", "signatures"}
 
 
@@ -49,44 +53,54 @@ class Manifest:
     signatures: dict[str, tuple[list[tuple[str, str]], list[tuple[str, str]]]]
 
 
+def is_export_name(name: Any) -> bool:
+    """Whether a file of a model may have this name, besides those that have a meaning."""
+    return (
+        isinstance(name, str)
+        and _EXPORT.fullmatch(name) is not None
+        and name.lower() not in (NAME, GRAPH, WEIGHTS, CALIBRATION)
+    )
+
+
 def write_manifest(
-    files: Mapping[str, bytes], arrays: Mapping[str, np.ndarray], signatures: Mapping[str, tuple[Any, Any]]
+    files: Mapping[str, tuple[int, str]],
+    arrays: Mapping[str, tuple[DType, tuple[int, ...]]],
+    signatures: Mapping[str, tuple[Any, Any]],
 ) -> bytes:
-    """The manifest of files, with the arrays and signatures they hold."""
+    """The manifest of files, given by size and SHA-256, with the arrays and signatures they hold."""
     content = {
+        "arrays": {
+            name: {"dtype": arrays[name][0].name, "shape": list(arrays[name][1])} for name in sorted(arrays)
+        },
+        "files": {name: {"bytes": size, "sha256": digest} for name, (size, digest) in sorted(files.items())},
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "producer": f"graphflow {_version()}",
-        "files": {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in files.items()
-        },
-        "arrays": {
-            name: {"dtype": as_dtype(array.dtype).name, "shape": list(array.shape)}
-            for name, array in arrays.items()
-        },
+        "producer": producer(),
         "signatures": {
             name: {"inputs": [list(pair) for pair in inputs], "outputs": [list(pair) for pair in outputs]}
             for name, (inputs, outputs) in signatures.items()
         },
     }
-    return json.dumps(content, indent=1, sort_keys=True).encode("ascii") + b"\n"
-
-
-def _version() -> str:
-    try:
-        return metadata.version("graphflow-compiler")
-    except metadata.PackageNotFoundError:
-        return "from source"
+    return json.dumps(content, indent=1).encode("ascii") + b"\n"
 
 
 def is_manifest(content: bytes) -> bool:
     """Whether this is a manifest of a saved model, of whatever version."""
+    return _fields(content).get("format") == FORMAT
+
+
+def file_names(content: bytes) -> list[str]:
+    """The files that a manifest names, of whatever version."""
+    files = _fields(content).get("files")
+    return list(files) if isinstance(files, dict) else []
+
+
+def _fields(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and found.get("format") == FORMAT
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_manifest(content: bytes, source: str) -> Manifest:
@@ -96,8 +110,8 @@ def read_manifest(content: bytes, source: str) -> Manifest:
         FileFormatError: naming the file and what is wrong with it.
     """
     try:
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        found = strict_json(content)
+    except ValueError as error:
         _fail(source, f"is no JSON: {error}")
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         _fail(source, "is no manifest of a saved model", "pass the folder that gf.saved_model.save wrote")
@@ -105,7 +119,7 @@ def read_manifest(content: bytes, source: str) -> Manifest:
         _fail(
             source,
             f"has format version {found.get('format_version')!r:.40}; this GraphFlow reads {FORMAT_VERSION}",
-            "load it with the GraphFlow that wrote it",
+            f"load it with the GraphFlow that wrote it, {found.get('producer')!r:.60}",
         )
     if found.keys() != _FIELDS:
         _fail(source, f"has the fields {', '.join(sorted(found))[:200]}, not {', '.join(sorted(_FIELDS))}")
@@ -122,17 +136,6 @@ def _fail(
     raise FileFormatError(f"{source} {what}", hint=hint)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a key is there twice")
-    return made
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
-
-
 def _is_size(value: Any, most: int = LARGEST_FILE) -> bool:
     return type(value) is int and 0 <= value <= most
 
@@ -141,14 +144,14 @@ def _files(found: Any, source: str) -> dict[str, tuple[int, str]]:
     if not isinstance(found, dict):
         _fail(source, "does not list its files")
     for name in found:
-        if name not in (GRAPH, WEIGHTS):
-            _fail(source, f"lists the file {name!r:.80}; a model has {GRAPH} and {WEIGHTS}, and no paths")
+        if name not in (GRAPH, WEIGHTS, CALIBRATION) and not is_export_name(name):
+            _fail(source, f"lists the file {name!r:.80}; names are plain, and no paths")
     made = {}
-    for name in (GRAPH, WEIGHTS):
+    for name in dict.fromkeys((GRAPH, WEIGHTS, *found)):
         entry = found.get(name)
         if not isinstance(entry, dict) or entry.keys() != {"bytes", "sha256"} or not _is_size(entry["bytes"]):
             _fail(source, f"does not tell the size and SHA-256 of {name}")
-        if not isinstance(entry["sha256"], str):
+        if not isinstance(entry["sha256"], str) or _SHA256.fullmatch(entry["sha256"]) is None:
             _fail(source, f"has no SHA-256 of {name}")
         made[name] = (entry["bytes"], entry["sha256"])
     return made

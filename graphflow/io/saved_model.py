@@ -1,44 +1,55 @@
-"""Saved models: a folder with the graph as text, the weights, and a manifest that vouches for both.
+"""Saved models: a folder, or one file, with the graph as text, the weights, and a manifest that vouches.
 
     manifest.json         what the files are (sizes, SHA-256), the arrays, the signatures
     graph.gf              the graph in text form
     weights.safetensors   the weights, and constants of more than 64 elements
+    calibration.json      ranges of values for quantisation, if there are some
+    model.onnx, ...       exports, if there are some
 
-Loading executes nothing: every file is checked against the manifest before it is parsed, the graph is
+Loading executes nothing: the files are checked against the manifest before they are parsed, the graph is
 verified, and what does not fit is refused. Saving what was loaded gives the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from graphflow.errors import FileFormatError, GraphFlowError, ParseError
-from graphflow.files import checked_path, read_file, write_folder
+from graphflow.errors import FileFormatError, GraphError, GraphFlowError, ParseError
+from graphflow.files import Content, Digests, Piece, checked_path, strict_json
+from graphflow.io.exports import exported, stablehlo
 from graphflow.io.manifest import (
+    CALIBRATION,
     GRAPH,
     LARGEST_MANIFEST,
     NAME,
     WEIGHTS,
     Manifest,
-    is_manifest,
     read_manifest,
     write_manifest,
 )
-from graphflow.io.weights import pack_arrays, unpack_arrays
+from graphflow.io.parts import check_names, open_parts, write_parts
 from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.parse import parse_graph
 from graphflow.ir.text import print_graph
 from graphflow.model.model import Model
+from graphflow.session.array_file import pack, types_of, unpack
 from graphflow.session.session import Session
 
-_FILES = frozenset({NAME, GRAPH, WEIGHTS})
+__all__ = ["load", "save", "stablehlo"]
+
+_SMALL = (GRAPH, CALIBRATION)
+"""Files that are read in any case."""
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def save(
@@ -48,17 +59,22 @@ def save(
     outputs: Any = (),
     *,
     signatures: Mapping[str, tuple[Any, Any]] | None = None,
+    exports: Mapping[str, bytes | Path | None] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write what the outputs need, with the session's weights, to a folder.
+    """Write what the outputs need, with the session's weights, to a folder or to one file.
 
     A saved model that is there already is replaced all at once; after any failure the old one is
     whole. Files' folders are left out of the origins of nodes, so nothing tells where it was made.
 
     Arguments:
-        path: the folder; its parent has to exist.
+        path: the folder, or a file if it ends in .gfm or .zip; its parent has to exist.
         source: the Session whose variables are the weights, or a Model to write as it is.
         inputs, outputs: tensors or names, or mappings of names of your choice to them; as for gf.Model.
-        signatures: further pairs (inputs, outputs) by name.
+        signatures: pairs (inputs, outputs) by name; `inputs` and `outputs` are the one named "serve".
+        exports: the model in other forms, by file name: the bytes, the path of a file that has them, or
+            None to have it made, where the name ends in .onnx or .stablehlo. A Model's own are kept.
+        calibration: a JSON object with what calibration has found; by default a Model's own.
 
     Returns:
         the path.
@@ -81,117 +97,142 @@ def save(
         raise FileFormatError(
             f"{str(path)!r} cannot name a saved model", hint="give the name of a new folder"
         )
+    model = _model_of(source, inputs, outputs, signatures)
+    added = {**model.exports, **exported(model, exports or {})}
+    table = model.calibration if calibration is None else calibration
+    write_parts(place, _parts(model, added, None if table is None else _canonical(table)))
+    return place
+
+
+def _model_of(source: Any, inputs: Any, outputs: Any, signatures: Any) -> Model:
     if isinstance(source, Session):
-        model = Model(source.graph, inputs, outputs, source, signatures=signatures)
-    elif not isinstance(source, Model):
+        return Model(source.graph, inputs, outputs, source, signatures=signatures)
+    if not isinstance(source, Model):
         raise FileFormatError(
             f"{type(source).__name__} cannot be saved as a model", hint="pass a gf.Session or a gf.Model"
         )
-    elif inputs != () or outputs != () or signatures:
+    if inputs != () or outputs != () or signatures:
         raise FileFormatError(
             "a Model has its own inputs and outputs",
             hint="leave them out, or make another gf.Model from its graph",
         )
-    else:
-        model = source
-    write_folder(place, _contents(model), _check_replaceable)
-    return place
+    return source
 
 
-def _contents(model: Model) -> dict[str, bytes]:
-    """The files of a model by name."""
+def _canonical(table: Any) -> bytes:
+    """A calibration table as JSON that is equal for equal tables."""
+    try:
+        content = json.dumps(table, indent=1, sort_keys=True, allow_nan=False).encode("ascii") + b"\n"
+        same = isinstance(table, Mapping) and strict_json(content) == table
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FileFormatError(
+            f"the calibration table is no JSON: {error}", hint="use dicts, lists, texts and finite numbers"
+        ) from error
+    if not same:
+        raise FileFormatError(
+            f"the calibration table is no JSON object: {table!r:.80}",
+            hint="pass a dict with texts as keys, in which sequences are lists",
+        )
+    return content
+
+
+def _parts(
+    model: Model, exports: Mapping[str, Piece], calibration: bytes | None
+) -> Iterator[tuple[str, Iterable[Piece]]]:
+    """The files of a model; the manifest last, when the others are known."""
     arrays: dict[str, np.ndarray] = {}
     text = print_graph(model.graph, arrays, folders=False)
-    files = {GRAPH: text.encode("utf-8"), WEIGHTS: pack_arrays(arrays)}
+    types = types_of(arrays)
+    digests = Digests()
+    yield GRAPH, digests.watch(GRAPH, [text.encode("utf-8")])
+    yield WEIGHTS, digests.watch(WEIGHTS, pack(types, arrays.__getitem__))
+    if calibration is not None:
+        yield CALIBRATION, digests.watch(CALIBRATION, [calibration])
+    for name in sorted(exports):
+        yield name, digests.watch(name, [exports[name]])
     signatures = {
         name: (_names(signature.inputs), _names(signature.outputs))
         for name, signature in model.signatures.items()
     }
-    return {**files, NAME: write_manifest(files, arrays, signatures)}
+    yield NAME, [write_manifest(digests.files, types, signatures)]
 
 
 def _names(tensors: Mapping[str, Tensor]) -> list[tuple[str, str]]:
     return [(name, tensor.name) for name, tensor in tensors.items()]
 
 
-def _check_replaceable(place: Path) -> None:
-    """Raise unless there is an empty folder or a saved model, and nothing else that could be lost."""
-    try:
-        names = set(os.listdir(place)) if place.is_dir() and not place.is_symlink() else None
-    except OSError as error:
-        raise FileFormatError(
-            f"{str(place)!r} cannot be read: {error.strerror}", hint="choose another folder"
-        ) from error
-    if names is not None and (not names or (names <= _FILES and NAME in names and _has_manifest(place))):
-        return
-    raise FileFormatError(
-        f"{str(place)!r} exists and is no saved model, so it is not replaced",
-        hint="choose another path, or remove it",
-    )
-
-
-def _has_manifest(place: Path) -> bool:
-    try:
-        return is_manifest(read_file(place / NAME, LARGEST_MANIFEST))
-    except FileFormatError:
-        return False
-
-
-def load(path: str | Path) -> Model:
-    """The Model in a folder that `save` wrote.
+def load(
+    path: str | Path,
+    signature: str | None = None,
+    *,
+    mapped: bool | None = None,
+    verify: bool = False,
+) -> Model:
+    """The Model that `save` wrote.
 
     Arguments:
-        path: the folder.
+        path: the folder or file.
+        signature: load this function alone, cut down to what it needs; by default all.
+        mapped: whether the weights are views of the files, which the system reads when they are used
+            and may forget again; by default where a file has 16 MiB or more. Such a file must not be
+            changed in place while the model lives; `save` replaces it, which is safe.
+        verify: whether to compare the SHA-256 of files that are mapped, for which they are read once;
+            those of the others are always compared.
 
     Returns:
-        a Model; `model.run({name: array})` runs it.
+        a Model; `model.run({name: array})` runs it, `model.exports` are the files that came with it.
 
     Raises:
         FileFormatError: naming the file, if anything is missing, too much, changed, of another
             version, or does not describe a model.
+        GraphError: if there is no such signature.
     """
     place = checked_path(path)
-    _check_listing(place)
-    manifest = read_manifest(read_file(place / NAME, LARGEST_MANIFEST), repr(str(place / NAME)))
-    text = _checked(place, GRAPH, manifest)
-    arrays = unpack_arrays(_checked(place, WEIGHTS, manifest), manifest.arrays, repr(str(place / WEIGHTS)))
-    graph = _graph(place / GRAPH, text, arrays)
-    return _model(place, graph, arrays, manifest)
+    parts = open_parts(place, mapped)
+    if not {NAME, GRAPH, WEIGHTS} <= {*parts}:
+        check_names(place, parts, {NAME, GRAPH, WEIGHTS})
+    manifest = read_manifest(bytes(parts.content(NAME, LARGEST_MANIFEST).view()), repr(str(place / NAME)))
+    check_names(place, parts, {NAME, *manifest.files})
+    contents = {
+        name: _checked(name, place, parts.content(name, size), manifest, verify or name in _SMALL)
+        for name, (size, _) in manifest.files.items()
+    }
+    arrays = unpack(contents.pop(WEIGHTS), manifest.arrays, repr(str(place / WEIGHTS)))
+    graph = _graph(place / GRAPH, bytes(contents.pop(GRAPH).view()), arrays)
+    model = _model(place, graph, manifest, signature)
+    if CALIBRATION in contents:
+        model.calibration = _calibration(place / CALIBRATION, bytes(contents.pop(CALIBRATION).view()))
+    model.exports = {
+        name: content.view() if content.is_mapped else bytes(content.view())
+        for name, content in contents.items()
+    }
+    return model
 
 
-def _check_listing(place: Path) -> None:
-    try:
-        names = set(os.listdir(place))
-    except OSError as error:
-        raise FileFormatError(
-            f"{str(place)!r} cannot be read: {error.strerror or error}",
-            hint="pass the folder that save wrote",
-        ) from error
-    missing, extra = sorted(_FILES - names), sorted(names - _FILES)
-    if missing or extra:
-        said = [f"lacks {', '.join(missing)}"] * bool(missing)
-        said += [f"has {', '.join(map(repr, extra[:4]))} too many"] * bool(extra)
-        raise FileFormatError(
-            f"{str(place)!r} is no whole saved model: it {' and '.join(said)}",
-            hint=f"a model is a folder with {', '.join(sorted(_FILES))} and nothing else",
-        )
-
-
-def _checked(place: Path, name: str, manifest: Manifest) -> bytes:
+def _checked(name: str, place: Path, content: Content, manifest: Manifest, verify: bool) -> Content:
     """The content of a file, if it is what the manifest says."""
     size, digest = manifest.files[name]
-    content = read_file(place / name, size)
-    if len(content) != size:
+    if content.size != size:
         raise FileFormatError(
-            f"{str(place / name)!r} has {len(content)} bytes, not {size}",
+            f"{str(place / name)!r} has {content.size} bytes, not {size}",
             hint="it was cut off; get the model again",
         )
-    if hashlib.sha256(content).hexdigest() != digest:
+    if (verify or not content.is_mapped) and hashlib.sha256(content.view()).hexdigest() != digest:
         raise FileFormatError(
             f"{str(place / name)!r} is not what was written: its SHA-256 differs from that in {NAME}",
             hint="the model was changed after it was written; get it again",
         )
     return content
+
+
+def _calibration(file: Path, content: bytes) -> Any:
+    try:
+        table = strict_json(content)
+    except ValueError as error:
+        raise FileFormatError(f"{str(file)!r} is no JSON: {error}", hint="get the model again") from error
+    if not isinstance(table, dict):
+        raise FileFormatError(f"{str(file)!r} holds no JSON object", hint="get the model again")
+    return table
 
 
 def _graph(file: Path, content: bytes, arrays: Mapping[str, np.ndarray]) -> Graph:
@@ -215,7 +256,7 @@ def _graph(file: Path, content: bytes, arrays: Mapping[str, np.ndarray]) -> Grap
     return graph
 
 
-def _model(place: Path, graph: Graph, arrays: Mapping[str, np.ndarray], manifest: Manifest) -> Model:
+def _model(place: Path, graph: Graph, manifest: Manifest, signature: str | None) -> Model:
     tensors = {tensor.name: tensor for node in graph.nodes for tensor in node.outputs}
     pairs = {}
     for name, sides in manifest.signatures.items():
@@ -227,6 +268,13 @@ def _model(place: Path, graph: Graph, arrays: Mapping[str, np.ndarray], manifest
                 )
         inputs, outputs = [{key: tensors[tensor] for key, tensor in side} for side in sides]
         pairs[name] = (inputs, outputs)
+    if signature is not None:
+        if signature not in pairs:
+            raise GraphError(
+                f"the model {str(place)!r} has no signature {signature!r:.80}",
+                hint="it has " + ", ".join(map(repr, pairs)),
+            )
+        pairs = {signature: pairs[signature]}
     weights = {name: tensor.node.attrs["initializer"].array for name, tensor in graph.variables.items()}
     try:
         return Model(graph, signatures=pairs, weights=weights)

@@ -17,7 +17,7 @@ from graphflow.optimizer.memory.report import MemoryReport
 from graphflow.optimizer.pass_manager import Pass
 from graphflow.optimizer.rule import Rule
 from graphflow.runtime.backend import SEGMENT_NODES, Backend, CompileOptions, Executable
-from graphflow.session import arguments, checkpoint, reports
+from graphflow.session import arguments, checkpoint, reports, restoring
 from graphflow.session.cache import Compile, Plan, ProgramCache
 from graphflow.session.call import Call
 from graphflow.session.callable import Binding, make_step
@@ -27,6 +27,7 @@ from graphflow.session.feeds import needed_placeholders, to_array
 from graphflow.session.fetches import fetch_key, parse_fetches
 from graphflow.session.growth import GrowthWatch
 from graphflow.session.profile import Profile, profile_program
+from graphflow.session.restoring import Restored
 from graphflow.session.signature import (
     NameIndex,
     Signature,
@@ -367,22 +368,33 @@ class Session:
 
     # Keeping the state
 
-    def save_checkpoint(self, folder: str | Path) -> None:
-        """Write all variables, the step and the seed to a folder, replacing the checkpoint in it.
+    def save_checkpoint(self, folder: str | Path, data: Any = None) -> None:
+        """Write variables, step, seed and the position of `data` to a folder, replacing the checkpoint in it.
 
-        A crash while writing leaves the old checkpoint whole.
+        A crash while writing leaves the old one whole.
 
         Raises:
             FileFormatError: if the folder cannot be written, or holds something else.
         """
         self._require_open(None)
-        checkpoint.save(self.variables, folder)
+        checkpoint.save(self.variables, folder, None if data is None else data.state())
 
-    def restore_checkpoint(self, folder: str | Path) -> None:
-        """Set all variables, the step and the seed to those of a checkpoint: all, or nothing.
+    def restore_checkpoint(
+        self,
+        folder: str | Path,
+        data: Any = None,
+        *,
+        partial: bool = False,
+        rename: Mapping[str, str | None] | None = None,
+    ) -> Restored:
+        """Set variables, step, seed and the position of `data` to those of a checkpoint: all, or nothing.
+
+        Arguments:
+            partial: set the variables that both have; step, seed and position stay.
+            rename: names here by names there, {"old": "new", "old/": "new/", "not/this/": None}.
 
         Raises:
             FileFormatError: if it is missing, corrupt, foreign, or of other variables than the graph's.
         """
         self._require_open(None)
-        checkpoint.restore(self.variables, folder)
+        return restoring.restore(self.variables, folder, data, partial, rename)

@@ -1,21 +1,24 @@
-"""Training: gradient methods, schedules, clipping, averaging, accumulation and event files."""
+"""Training: gradient methods, schedules, clipping, averaging, accumulation, checkpoints and event files."""
 
 from graphflow.train import schedules
 from graphflow.train.accumulation import GradientAccumulation
 from graphflow.train.adam import Adam, AdamW, Lamb
 from graphflow.train.adaptive import Adafactor, RMSProp
 from graphflow.train.averaging import ExponentialMovingAverage
+from graphflow.train.checkpoints import CheckpointManager
 from graphflow.train.clipping import clip_by_global_norm, global_norm
 from graphflow.train.events import SummaryWriter
 from graphflow.train.loss_scale import LossScale
 from graphflow.train.method import Method, Minimizer
 from graphflow.train.sgd import SGD
+from graphflow.train.watch import Watch, watch
 
 __all__ = [
     "SGD",
     "Adafactor",
     "Adam",
     "AdamW",
+    "CheckpointManager",
     "ExponentialMovingAverage",
     "GradientAccumulation",
     "Lamb",
@@ -24,9 +27,11 @@ __all__ = [
     "Minimizer",
     "RMSProp",
     "SummaryWriter",
+    "Watch",
     "clip_by_global_norm",
     "global_norm",
     "schedules",
+    "watch",
 ]
 
 

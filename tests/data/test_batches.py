@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -99,3 +101,56 @@ def test_numbers_that_make_no_sense(options: dict, said: str) -> None:
     with pytest.raises(AttributeValueError, match=said) as caught:
         Batches([np.zeros(3)], **options)
     assert "use a whole number" in str(caught.value) and "test_batches.py" in str(caught.value)
+
+
+# The position
+
+
+def test_going_on_from_every_position() -> None:
+    """As sess.restore_checkpoint does: other batches of the same data, and the rest of the same epoch."""
+    expected = []
+    positions = []
+    batches = Batches([np.arange(7)], size=2, seed=4)
+    for _ in range(3):
+        for (rows,) in batches:
+            expected.append(rows.tolist())
+            positions.append(batches.state())
+    for number, position in enumerate(positions):
+        other = Batches([np.arange(7)], size=2, seed=4)
+        other.restore(json.loads(json.dumps(position)))
+        assert other.state() == position
+        assert other.epoch == (number + 1) // 4
+        rest = [rows.tolist() for _ in range(other.epoch, 3) for (rows,) in other]
+        assert rest == expected[number + 1 :]
+
+
+def test_positions_before_between_and_after_epochs() -> None:
+    batches = Batches([np.arange(4)], size=2)
+    assert (batches.state()["epoch"], batches.state()["batch"]) == (0, 0)
+    list(batches)
+    assert (batches.state()["epoch"], batches.state()["batch"]) == (1, 0)
+    next(iter(batches))
+    assert (batches.state()["epoch"], batches.state()["batch"]) == (1, 1)
+    batches.epoch = 5  # a user may choose the epoch
+    assert (batches.state()["epoch"], batches.state()["batch"]) == (5, 0)
+    assert (Batches([np.arange(0)], size=2).state()["batch"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"rows": 5}, "whose rows is 5, not 4"),
+        ({"seed": 1, "size": 3}, "size is 3, not 2 and seed is 1, not 0"),
+        ({"epoch": -1}, "epoch cannot be -1"),
+        ({"batch": "x"}, "batch cannot be 'x'"),
+        ({"more": 1}, "no position"),
+    ],
+)
+def test_positions_that_are_refused(change: dict[str, object], reason: str) -> None:
+    batches = Batches([np.arange(4)], size=2)
+    with pytest.raises(AttributeValueError, match=reason):
+        batches.restore({**batches.state(), **change})
+    for wrong in (None, 3, [], {}):
+        with pytest.raises(AttributeValueError, match="no position"):
+            batches.restore(wrong)
+    assert len(list(batches)) == 2

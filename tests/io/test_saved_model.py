@@ -16,8 +16,7 @@ import pytest
 import graphflow as gf
 from graphflow import files as files_module
 from graphflow.errors import FileFormatError, GraphError, GraphFlowError
-from graphflow.files import atomic_write
-from graphflow.io.weights import pack_arrays, unpack_arrays
+from graphflow.files import Content, atomic_write
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DTYPES, as_dtype
 from graphflow.ir.graph import Graph
@@ -25,6 +24,7 @@ from graphflow.ir.opdef import registry
 from graphflow.model import Model
 from graphflow.ops import initializers
 from graphflow.ops.declare import constant, placeholder, training, variable
+from graphflow.session.array_file import pack_arrays, unpack
 from graphflow.session.session import Session
 
 NAMES = ["graph.gf", "manifest.json", "weights.safetensors"]
@@ -134,7 +134,8 @@ def test_strided_arrays_are_not_scrambled() -> None:
         base = np.arange(24).astype(dtype).reshape(4, 6)
         arrays = {"t": base.T, "s": base[::2, ::-3], "f": np.asfortranarray(base)}
         types = {name: (as_dtype(array.dtype), array.shape) for name, array in arrays.items()}
-        back = unpack_arrays(pack_arrays(arrays), types, "test")
+        content = b"".join(pack_arrays(arrays))
+        back = unpack(Content(content, 0, len(content)), types, "test")
         for name, array in arrays.items():
             np.testing.assert_array_equal(back[name], array)
 

@@ -146,9 +146,9 @@ def damage(folder: Path, change: str) -> None:
         ("m['data']['file'] = None", "is corrupt: its data file is named None"),
         ("del m['data']", "lacks the fields 'data' and 'variables'"),
         ("m['variables'] = []", "lacks the fields"),
-        ("m['variables'] = {}", "names other variables"),
-        ("m['variables']['layer/w']['dtype'] = 'float64'", "dtype float32, not float64"),
-        ("m['variables']['layer/w']['dtype'] = 'complex64'", "is corrupt|float32"),
+        ("m['variables'] = {}", "is corrupt: .* has .'layer/w'. too many"),
+        ("m['variables']['layer/w']['dtype'] = 'float64'", "is corrupt: .* as 'F32'.* manifest says float64"),
+        ("m['variables']['layer/w']['dtype'] = 'complex64'", "is corrupt: .* manifest says complex64"),
         ("m['variables']['layer/w'] = 3", "is corrupt"),
     ],
 )

@@ -112,3 +112,49 @@ def test_xlas_numbers_stand_beside_a_program_in_segments() -> None:
         assert report.backend_bytes["arguments"] == report.plan.argument_bytes == 64 * 64 * 4
         assert 0 < report.backend_bytes["temp"] <= 4 * report.arena_bytes
         assert "jax says: " in str(report) and "of the arena)" in str(report)
+
+
+def budgeted(batch: object, budget: int) -> tuple[gf.Session, list, int]:
+    """A session with a budget, what is fetched, and the arena without one for a batch of 256."""
+    with gf.Graph() as graph:
+        x = gf.placeholder("x", (batch, 64))
+        h = x
+        for _ in range(6):
+            h = gf.nn.gelu(gf.layers.dense(h, 64))
+        loss = gf.mean(gf.square(h - x))
+        fetches = [loss, gf.train.SGD(0.1).minimize(loss)]
+    free = gf.Session(graph, backend="numpy").memory(fetches, {} if batch == 256 else {"batch": 256})
+    return gf.Session(graph, backend="numpy", memory_budget=budget), fetches, free.arena_bytes
+
+
+def test_explain_tells_what_is_computed_again() -> None:
+    budget = 450_000
+    sess, fetches, free = budgeted(256, budget)
+    assert free > budget
+    report = sess.explain(fetches)
+    fitted, again = report.fitted, report.recomputed
+    assert fitted is not None and again
+    assert fitted.after.peak_bytes <= budget < fitted.before.peak_bytes
+    assert fitted.before.nodes == report.after.nodes
+    assert fitted.after.flops - fitted.before.flops == sum(one.flops for one in again) > 0
+    assert all(one.bytes in (0, 256 * 64 * 4) and "test_reports.py" in one.origin for one in again)
+    names = {node.name for node in report.optimized.order()}
+    assert {one.node for one in again} <= names
+    text = str(report)
+    assert "after fitting 450.0 kB" in text and again[0].node in text.partition("recomputed")[2]
+    assert [row["node"] for row in report.to_dict()["recomputed"]] == [one.node for one in again]
+    assert report.to_dict()["fitted"]["before"]["nodes"] == report.after.nodes
+
+
+def test_explain_waits_for_sizes_and_says_what_does_not_fit() -> None:
+    sess, fetches, free = budgeted("batch", 450_000)
+    assert "shows once the sizes are given" in sess.explain(fetches).note
+    report = sess.explain(fetches, sizes={"batch": 256})
+    assert report.recomputed and report.fitted is not None
+    assert sess.explain(fetches, sizes={"batch": 2}).fitted is None
+    tight, fetches, _ = budgeted("batch", 1_000)
+    report = tight.explain(fetches, sizes={"batch": 256})
+    assert "below the least that was found" in report.note and report.fitted is None
+    large, fetches, _ = budgeted(256, free)
+    report = large.explain(fetches)
+    assert report.fitted is None and report.recomputed == [] and "fitted" not in report.to_dict()
