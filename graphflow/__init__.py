@@ -267,6 +267,7 @@ from graphflow.vectorize.vmap import vmap
 if TYPE_CHECKING:
     from graphflow import data, layers, nn, prove, train, viz
     from graphflow.data.progress import progress
+    from graphflow.deploy import compile, preflight
     from graphflow.io import onnx, saved_model, tflite
     from graphflow.model import Model, optimize, plan_memory
     from graphflow.runtime.jax.from_jax import call_jax, from_jax
@@ -285,6 +286,7 @@ _ON_FIRST_USE = {
     "Model": "graphflow.model",
     "Session": "graphflow.session.session",
     "call_jax": "graphflow.runtime.jax.from_jax",
+    "compile": "graphflow.deploy",
     "data": "",
     "debug_print": "graphflow.viz.tree",
     "from_jax": "graphflow.runtime.jax.from_jax",
@@ -293,6 +295,7 @@ _ON_FIRST_USE = {
     "onnx": "graphflow.io",
     "optimize": "graphflow.model",
     "plan_memory": "graphflow.model",
+    "preflight": "graphflow.deploy",
     "progress": "graphflow.data.progress",
     "prove": "",
     "saved_model": "graphflow.io",
@@ -356,7 +359,7 @@ __all__ = [
     "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bfloat16", "bitcast", "bitwise_and",
     "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
     "broadcast_arrays", "broadcast_shapes", "broadcast_to", "call_jax", "can_cast", "ceil",
-    "check_gradients", "clip", "complex", "complex128", "complex64", "compress", "concat", "cond", "conj",
+    "check_gradients", "clip", "compile", "complex", "complex128", "complex64", "compress", "concat", "cond", "conj",
     "constant", "conv_integer", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
     "cumulative_sum", "custom_gradient", "data", "debug_print", "decode_image", "default_graph",
     "dequantize_linear", "diagonal", "diagonal_matrix", "diff", "divide", "dynamic_quantize_linear", "e",
@@ -373,7 +376,7 @@ __all__ = [
     "mean", "median", "meshgrid", "min", "minimum", "moveaxis", "multiply", "name_scope", "nan",
     "negative", "newaxis", "nextafter", "nn", "nonzero", "not_equal", "one_hot", "ones", "ones_like",
     "onnx", "op", "optimize", "outer", "pad", "parse_graph", "permute_dims", "pi", "placeholder",
-    "plan_memory", "positive", "pow", "print_graph", "prod", "progress", "promote", "prove",
+    "plan_memory", "positive", "pow", "preflight", "print_graph", "prod", "progress", "promote", "prove",
     "put_along_axis", "qlinear_conv", "qlinear_matmul", "quantize_linear", "random", "real", "reciprocal",
     "recompute", "registry", "remainder", "repeat", "reset_default_graph", "reshape", "result_type",
     "reverse_sequence", "roll", "round", "rsqrt", "saved_model", "scan", "scatter_nd", "scatter_nd_add",

@@ -42,7 +42,7 @@ FLOORS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (6, ("model", "quant")),
     (6, ("prove",)),
     (6, ("io",)),
-    (6, ("board",)),
+    (6, ("board", "deploy")),
     (7, ("demo",)),
     (7, ("cli",)),
     (7, ("__main__",)),

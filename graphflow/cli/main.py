@@ -10,10 +10,38 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from graphflow.cli import bisect, check, convert, demo, diff, disassemble, explain, fuzz, plan, run, show
+from graphflow.cli import (
+    bisect,
+    check,
+    compile,
+    convert,
+    demo,
+    diff,
+    disassemble,
+    explain,
+    fuzz,
+    plan,
+    run,
+    show,
+    simulate,
+)
 from graphflow.errors import GraphFlowError
 
-COMMANDS = (demo, show, run, convert, explain, plan, check, bisect, diff, fuzz, disassemble)
+COMMANDS = (
+    demo,
+    show,
+    run,
+    convert,
+    explain,
+    plan,
+    compile,
+    simulate,
+    check,
+    bisect,
+    diff,
+    fuzz,
+    disassemble,
+)
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """The exit statuses; argparse exits with MISUSED by itself where the command line makes no sense."""
@@ -26,6 +54,8 @@ examples:
   graphflow convert demo_out/model --to onnx -o net.onnx
   graphflow explain demo_out/model           what the optimizer does to it, and why
   graphflow plan demo_out/model --size batch=32
+  graphflow compile demo_out/model --size batch=1 -o digits.bmodel
+  graphflow simulate digits.bmodel --feed image=image.npy
   graphflow check demo_out/model             whether every level and backend computes the same
   graphflow bisect demo_out/model --input inputs.npz
   graphflow diff old/model demo_out/model    what differs, node by node

@@ -51,16 +51,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _act(options: argparse.Namespace) -> None:
-    if options.output is not None:
-        _check_ending(options.output)
+    check_ending(options.output)
     model = load_model(options.model)
     feeds = read_feeds(options.feed)
-    answers = model.run(feeds, options.backend, options.level, options.signature)
-    if options.output is not None:
-        _write(options.output, {name: _portable(value) for name, value in answers.items()})
-        return
-    for name, value in answers.items():
-        print(f"{name}: {value.dtype}{list(value.shape)}\n{value}")
+    write_answers(model.run(feeds, options.backend, options.level, options.signature), options.output)
 
 
 # Reading
@@ -127,9 +121,23 @@ def _read_arrays(path: str) -> np.ndarray | dict[str, np.ndarray]:
 # Writing
 
 
-def _check_ending(path: str) -> None:
-    if Path(path).suffix not in (".npy", ".npz"):
+def check_ending(path: str | None) -> None:
+    """Raises FileFormatError unless arrays can be written to a file of this name; None stands for no file."""
+    if path is not None and Path(path).suffix not in (".npy", ".npz"):
         raise FileFormatError(f"{path!r} ends in neither .npz nor .npy", hint="name it answers.npz, say")
+
+
+def write_answers(answers: Mapping[str, np.ndarray], path: str | None) -> None:
+    """Write arrays by name to a file, or print them.
+
+    Raises:
+        FileFormatError: if the file cannot hold them.
+    """
+    if path is not None:
+        _write(path, {name: _portable(value) for name, value in answers.items()})
+        return
+    for name, value in answers.items():
+        print(f"{name}: {value.dtype}{list(value.shape)}\n{value}")
 
 
 def _portable(value: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from graphflow.runtime.bm1684.compiler.algorithms import chosen
 from graphflow.runtime.bm1684.compiler.grouping import grouped
 from graphflow.runtime.bm1684.compiler.legalize import Legalizer, Refusal
 from graphflow.runtime.bm1684.compiler.legalize.context import sizes
-from graphflow.runtime.bm1684.compiler.package import Compiled, Interface, package
+from graphflow.runtime.bm1684.compiler.package import Compiled, Interface, Planned, package, plan
 
 
 class Unsupported(BackendError):
@@ -43,6 +43,13 @@ def compile_program(
         Unsupported: with every node that cannot run.
         TooLarge: if a slice of a layer does not fit into local memory.
     """
+    return package([plan_program(program, inputs, outputs)])[0]
+
+
+def plan_program(
+    program: Program, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None
+) -> Planned:
+    """As `compile_program`, up to where stages of one file share their constants."""
     legalizer = Legalizer()
     legalizer.run(program)
     if legalizer.refusals:
@@ -52,5 +59,4 @@ def compile_program(
     starts = [Interface(name, sizes(one), legalizer.values[one]) for name, one in zip(given, program.feeds)]
     ends = [Interface(name, sizes(one), legalizer.value(one)) for name, one in zip(named, program.outputs)]
     layers = chosen(legalizer.layers, [one.value for one in starts])
-    groups = grouped(layers, [one.value for one in ends])
-    return package(groups, starts, ends)
+    return plan(grouped(layers, [one.value for one in ends]), starts, ends)

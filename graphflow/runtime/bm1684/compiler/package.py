@@ -1,4 +1,4 @@
-"""From groups of layers to a stage of a .bmodel: steps, schedule, places, commands."""
+"""From groups of layers to the stages of a .bmodel: steps, schedule, places, commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphflow.runtime.bm1684.bmodel import CommandGroup, Stage, TensorInfo
 from graphflow.runtime.bm1684.chip import COEFFICIENT_BASE
 from graphflow.runtime.bm1684.compiler.costs import COSTS
 from graphflow.runtime.bm1684.compiler.emit import commands
-from graphflow.runtime.bm1684.compiler.placement import Ddr, place_in_ddr, place_locally
+from graphflow.runtime.bm1684.compiler.placement import Constants, Ddr, place_in_ddr, place_locally
 from graphflow.runtime.bm1684.compiler.schedule import Schedule
 from graphflow.runtime.bm1684.compiler.steps import Buffer, Group, Step, steps_of
 from graphflow.runtime.bm1684.compiler.synchronize import synchronize
@@ -28,46 +28,67 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """What a stage does and when, before anything has an address in DDR."""
+
+    groups: tuple[Group, ...]
+    inputs: tuple[Interface, ...]
+    outputs: tuple[Interface, ...]
+    steps: tuple[Step, ...]
+    schedule: Schedule
+    offsets: dict[Buffer, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
     """A stage, and how it came about.
 
     Attributes:
-        groups: the groups of layers.
-        steps, schedule, offsets: what is done, in which order, and where in local memory.
+        plan: what is done, in which order, and where in local memory.
         ddr: where everything lies in DDR.
         streams: the numbered commands of each command group, with labels.
         stage: the stage of the file.
     """
 
-    groups: tuple[Group, ...]
-    steps: tuple[Step, ...]
-    schedule: Schedule
-    offsets: dict[Buffer, int]
+    plan: Planned
     ddr: Ddr
     streams: tuple[Stream, ...]
     stage: Stage
 
 
-def package(groups: Sequence[Group], inputs: Sequence[Interface], outputs: Sequence[Interface]) -> Compiled:
-    """The stage that runs groups of layers.
+def plan(groups: Sequence[Group], inputs: Sequence[Interface], outputs: Sequence[Interface]) -> Planned:
+    """The steps of groups of layers, their schedule, and their places in local memory.
 
     Raises:
         TooLarge: if a piece of work does not fit into local memory.
     """
     steps = steps_of(groups)
     schedule, offsets = place_locally(steps, COSTS)
-    ddr = place_in_ddr(steps, [one.value for one in inputs], [one.value for one in outputs])
-    streams = synchronize(commands(schedule, offsets, ddr))
+    return Planned(tuple(groups), tuple(inputs), tuple(outputs), tuple(steps), schedule, offsets)
+
+
+def package(plans: Sequence[Planned]) -> list[Compiled]:
+    """The stages of a file, one for each plan; they share the constants that are the same."""
+    constants = Constants()
+    for one in plans:
+        constants.add(one.steps, [output.value for output in one.outputs])
+    return [_packaged(one, constants) for one in plans]
+
+
+def _packaged(one: Planned, constants: Constants) -> Compiled:
+    inputs, outputs = ([each.value for each in side] for side in (one.inputs, one.outputs))
+    ddr = place_in_ddr(one.steps, inputs, outputs, constants)
+    streams = synchronize(commands(one.schedule, one.offsets, ddr))
     stage = Stage(
-        inputs=tuple([_info(one, ddr) for one in inputs]),
-        outputs=tuple([_info(one, ddr) for one in outputs]),
+        inputs=tuple([_info(each, ddr) for each in one.inputs]),
+        outputs=tuple([_info(each, ddr) for each in one.outputs]),
         groups=tuple([words(stream) for stream in streams]),
         coefficients=ddr.data,
         coefficient_address=COEFFICIENT_BASE,
         context_address=ddr.context,
         context_bytes=ddr.context_bytes,
     )
-    return Compiled(tuple(groups), tuple(steps), schedule, offsets, ddr, tuple(streams), stage)
+    return Compiled(one, ddr, tuple(streams), stage)
 
 
 def words(stream: Stream) -> CommandGroup:

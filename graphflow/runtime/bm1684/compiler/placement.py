@@ -6,6 +6,7 @@ it is made again with less memory for loads ahead.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -58,13 +59,46 @@ def _offsets(buffers: Sequence[Buffer], made: Schedule) -> dict[Buffer, int] | N
     return {buffer: found.offsets[index] for index, buffer in enumerate(buffers)}
 
 
+class Constants:
+    """The data of coefficients and constant values, each stored once; stages share it.
+
+    Attributes:
+        coefficients, values: where each begins.
+        data: the bytes from `COEFFICIENT_BASE` on.
+    """
+
+    def __init__(self) -> None:
+        self.coefficients: dict[Coefficient, int] = {}
+        self.values: dict[Value, int] = {}
+        self.data = bytearray()
+        self._known: dict[bytes, int] = {}
+
+    def add(self, steps: Sequence[Step], outputs: Sequence[Value]) -> None:
+        """Place what a stage needs and what has no place yet."""
+        for buffer in buffers_of(steps):
+            if buffer.load is not None and isinstance(buffer.load.source, Coefficient):
+                if buffer.load.source not in self.coefficients:
+                    self.coefficients[buffer.load.source] = self._put(buffer.load.source.data)
+        for value in [*[one for step in steps for one in _in_ddr(step)], *[one.root for one in outputs]]:
+            if value.data is not None and value not in self.values:
+                self.values[value] = self._put(value.data)
+
+    def _put(self, data: np.ndarray) -> int:
+        raw = np.ascontiguousarray(data, np.float32).tobytes()
+        digest = hashlib.sha256(raw).digest()
+        if digest not in self._known:
+            self._known[digest] = COEFFICIENT_BASE + len(self.data)
+            self.data += raw + bytes(-len(raw) % ALIGNMENT)
+        return self._known[digest]
+
+
 @dataclass(slots=True)
 class Ddr:
     """Where everything lies in DDR.
 
     Attributes:
         values: addresses of values by their roots.
-        coefficients: addresses of coefficients, and of values that are constant.
+        coefficients: addresses of coefficients.
         data: the bytes from `COEFFICIENT_BASE` on.
         context, context_bytes: where what is computed begins, and its size.
         lower_bound: the smallest that the context could be.
@@ -82,13 +116,15 @@ class Ddr:
         return self.values[value.root]
 
 
-def place_in_ddr(steps: Sequence[Step], inputs: Sequence[Value], outputs: Sequence[Value]) -> Ddr:
-    """Addresses for all that lies in DDR: constants, then the context, which the planner packs.
+def place_in_ddr(
+    steps: Sequence[Step], inputs: Sequence[Value], outputs: Sequence[Value], constants: Constants
+) -> Ddr:
+    """Addresses for all that lies in DDR: behind the constants the context, which the planner packs.
 
     Inputs and outputs keep their place from the first step to the last.
     """
-    made = Ddr()
-    _place_constants(made, steps, outputs)
+    made = Ddr(dict(constants.values), constants.coefficients, bytes(constants.data))
+    made.context = round_up(COEFFICIENT_BASE + len(constants.data), PAGE)
     always = {value.root for value in (*inputs, *outputs)}
     lives = {value: (0, len(steps)) for value in always if value not in made.values}
     for number, step in enumerate(steps):
@@ -116,33 +152,6 @@ def _in_ddr(step: Step) -> Iterable[Value]:
         yield store.value.root
     if step.work is None:
         yield from [value.root for value in (*step.layer.inputs, step.layer.output)]
-
-
-def _place_constants(made: Ddr, steps: Sequence[Step], outputs: Sequence[Value]) -> None:
-    parts: list[bytes] = []
-    at = COEFFICIENT_BASE
-    known: dict[bytes, int] = {}
-
-    def put(data: np.ndarray) -> int:
-        nonlocal at
-        raw = np.ascontiguousarray(data, np.float32).tobytes()
-        if raw not in known:
-            known[raw] = at
-            parts.append(raw + bytes(-len(raw) % ALIGNMENT))
-            at += len(parts[-1])
-        return known[raw]
-
-    for buffer in buffers_of(steps):
-        if buffer.load is not None and isinstance(buffer.load.source, Coefficient):
-            made.coefficients.setdefault(buffer.load.source, 0)
-    for coefficient in made.coefficients:
-        made.coefficients[coefficient] = put(coefficient.data)
-    constants = [value for step in steps for value in _in_ddr(step)] + [value.root for value in outputs]
-    for value in dict.fromkeys(constants):
-        if value.data is not None:
-            made.values[value] = put(value.data)
-    made.data = b"".join(parts)
-    made.context = round_up(at, PAGE)
 
 
 def banks(offset: int, size: int) -> range:

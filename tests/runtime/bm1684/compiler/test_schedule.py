@@ -22,7 +22,7 @@ from graphflow.runtime.bm1684.compiler.layers.layer import (
     Work,
     broadcast_box,
 )
-from graphflow.runtime.bm1684.compiler.package import Compiled, Interface, package
+from graphflow.runtime.bm1684.compiler.package import Compiled, Interface, package, plan
 from graphflow.runtime.bm1684.compiler.placement import place_locally
 from graphflow.runtime.bm1684.compiler.schedule import demand, schedule
 from graphflow.runtime.bm1684.compiler.steps import Group, Step, Store, boxes_of, steps_of
@@ -105,11 +105,8 @@ def expected(layers: list, fed: dict[str, np.ndarray], inputs: list[Value]) -> d
 
 
 def compiled(groups: list[Group], inputs: list[Value], outputs: list[Value]) -> Compiled:
-    return package(
-        groups,
-        [Interface(one.name, tuple(one.shape), one) for one in inputs],
-        [Interface(one.name, tuple(one.shape), one) for one in outputs],
-    )
+    sides = [[Interface(one.name, tuple(one.shape), one) for one in side] for side in (inputs, outputs)]
+    return package([plan(groups, *sides)])[0]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -188,14 +185,14 @@ def test_what_does_not_fit_is_sliced_and_loads_run_ahead() -> None:
     groups = grouped(layers, [last])
     assert len(groups) == 1 and len(groups[0].slices) > 1
     made = compiled(groups, [x], [last])
-    first_compute = next(index for index, item in enumerate(made.schedule.items) if isinstance(item, Step))
+    first_compute = next(index for index, item in enumerate(made.plan.schedule.items) if isinstance(item, Step))
     assert first_compute == 1
-    loads = [item for item in made.schedule.items if not isinstance(item, Step | Store)]
-    ahead = [one for one in loads if made.schedule.lives[one][0] < one.first]
+    loads = [item for item in made.plan.schedule.items if not isinstance(item, Step | Store)]
+    ahead = [one for one in loads if made.plan.schedule.lives[one][0] < one.first]
     assert len(ahead) >= len(groups[0].slices) - 2
-    alone = max(sum(map(COSTS.load, loads)), sum(map(COSTS.step, made.steps)))
-    both = sum(map(COSTS.load, loads)) + sum(map(COSTS.step, made.steps))
-    assert alone <= made.schedule.seconds < both + 1e-3
+    alone = max(sum(map(COSTS.load, loads)), sum(map(COSTS.step, made.plan.steps)))
+    both = sum(map(COSTS.load, loads)) + sum(map(COSTS.step, made.plan.steps))
+    assert alone <= made.plan.schedule.seconds < both + 1e-3
 
 
 def test_a_row_that_exceeds_local_memory_is_named() -> None:

@@ -1,0 +1,89 @@
+"""The program of a model for the chip: its weights as constants, its sizes known, and optimised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphflow.errors import AttributeValueError, GraphError
+from graphflow.ir import dims
+from graphflow.optimizer.program import Program, extract, specialize
+from graphflow.session.choices import Choices
+
+if TYPE_CHECKING:
+    from graphflow.model import Model
+    from graphflow.runtime.bm1684.backend import Bm1684Backend
+
+TARGETS = ("bm1684",)
+"""What `gf.compile` writes files for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A program that only needs feeds, and the names of what goes in and out."""
+
+    program: Program
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+
+def check_target(target: str) -> Bm1684Backend:
+    """The backend whose files are asked for.
+
+    Raises:
+        AttributeValueError: if there is no such target.
+    """
+    from graphflow.runtime.bm1684.backend import Bm1684Backend
+
+    if target not in TARGETS:
+        raise AttributeValueError(f"there is no target {target!r}", hint=f"one of {', '.join(TARGETS)}")
+    return Bm1684Backend()
+
+
+def prepare(
+    model: Model, sizes: Mapping[str, int], level: str, signature: str | None, backend: Bm1684Backend
+) -> Prepared:
+    """The program of one signature for given sizes.
+
+    Raises:
+        AttributeValueError: if a size is not given, or none of the model's.
+        GraphError: if there is no such signature.
+    """
+    chosen = model.signatures.get(model.default if signature is None else signature)
+    if chosen is None:
+        raise GraphError(
+            f"the model has no signature {signature!r:.80}", hint=f"it has {', '.join(model.signatures)}"
+        )
+    program = extract(list(chosen.outputs.values()), feeds=list(chosen.inputs.values()), training=False)
+    _check_sizes(program, sizes)
+    program = specialize(program, sizes, model.weights)
+    program = Choices(level=level).optimized(program, backend)
+    return Prepared(program, tuple(chosen.inputs), tuple(chosen.outputs), dict(sizes))
+
+
+def _check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
+    """Raises AttributeValueError unless exactly the symbolic sizes of the inputs are given."""
+    shapes = [tensor.shape for tensor in program.feeds]
+    known = list(dict.fromkeys(name for shape in shapes for size in shape for name in dims.symbols(size)))
+    missing = [name for name in known if name not in sizes]
+    if missing:
+        said = " ".join(f"--size {name}=1" for name in missing)
+        raise AttributeValueError(
+            f"the sizes {', '.join(missing)} are not known, and a file for the chip has fixed sizes",
+            hint=f"pass sizes={{{', '.join(f'{name!r}: 1' for name in missing)}}}, or {said}; a list of such "
+            "makes a stage of each",
+        )
+    strange = [name for name in sizes if name not in known]
+    if strange:
+        raise AttributeValueError(
+            f"the model has no size {strange[0]!r}", hint=f"it has {', '.join(known) or 'none'}"
+        )
+
+
+def listed_sizes(sizes: Mapping[str, int] | Sequence[Mapping[str, int]] | None) -> list[Mapping[str, int]]:
+    """What a user gave for sizes, as one mapping for each stage."""
+    if sizes is None:
+        return [{}]
+    return [sizes] if isinstance(sizes, Mapping) else list(sizes)
