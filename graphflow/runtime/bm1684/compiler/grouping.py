@@ -19,7 +19,7 @@ from graphflow.runtime.bm1684.compiler.schedule import demand, schedule
 from graphflow.runtime.bm1684.compiler.steps import Group, Step, steps_of
 from graphflow.runtime.bm1684.compiler.tensors import Box, Value
 
-_ROOMS = (64 << 10, 32 << 10, 16 << 10, 8 << 10)
+_ROOMS = (20 << 10, 10 << 10, 5 << 10)
 """Bytes a lane that the coefficients of one piece of work may take, the first that lets a group fit."""
 
 _SLICES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 112, 160)
