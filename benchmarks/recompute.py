@@ -60,7 +60,9 @@ def measured(network: Network, budget: int | None) -> Measured:
     call = sess.make_callable(fetches, list(feeds))
 
     def step() -> Any:
-        return jax.block_until_ready(call(*feeds.values())[0])
+        loss = call(*feeds.values())[0]
+        # The weights, too: of a step in segments the loss is there long before the last of them.
+        return jax.block_until_ready((loss, list(sess.variables.arrays.values())))[0]
 
     assert np.isfinite(step())
     return Measured(

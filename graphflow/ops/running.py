@@ -84,7 +84,7 @@ def _(b, node, g):
 def cumulative_prod(x, /, axis=None, exclusive=False, reverse=False):
     """The products of the first elements along `axis`: y_i = prod_(j <= i) x_j.
 
-    The gradient is right at zeros too; it takes n log n products for an axis of size n, n^2 if n is
+    The gradient is right at zeros too; it takes some 4 n products for an axis of size n, n^2 if n is
     unknown when it is built.
 
     Arguments:
@@ -118,18 +118,45 @@ def _(b, node, g):
 
 
 def _following(b, factors, g, axis, back, n):
-    """S_k = g_k + a_k S_(k+1) for n elements, in log2(n) steps that each double how far S_k looks."""
-    far = 1
-    while far < n:
-        first, rest = _shifted(b, g, axis, not back, far), _shifted(b, g, axis, back, far)
-        first = b.add(first, b.multiply(factors, rest))
-        last = _part(b, g, axis, 0, far) if back else _part(b, g, axis, n - far, n)
-        g = _joined(b, axis, back, first, last)
-        if 2 * far < n:
-            nearer = _shifted(b, factors, axis, not back, far)
-            factors = b.multiply(nearer, _shifted(b, factors, axis, back, far))
-        far *= 2
-    return g
+    """S_k = g_k + a_k S_(k+1) for n elements and n - 1 factors, by halves: the work is a multiple of n.
+
+    S_(2j) = (g_2j + a_2j g_(2j+1)) + a_2j a_(2j+1) S_(2j+2) is the same for every other element, and with it
+    the elements between are known. (G. E. Blelloch, "Prefix sums and their applications", 1990.)
+    """
+    if n == 1:
+        return g
+    half, odd = divmod(n, 2)
+    links = half - 1 + odd  # pairs behind which there is something
+    even, between = (_every_other(b, g, axis, back, first, half) for first in (0, 1))
+    factor = _every_other(b, factors, axis, back, 0, half)
+    pairs = b.add(even, b.multiply(factor, between))
+    if not links:
+        return _joined(b, axis, back, pairs, between)
+    last = _shifted(b, g, axis, back, n - 1)
+    link = _every_other(b, factors, axis, back, 1, links)
+    onward = b.multiply(_shifted(b, factor, axis, not back, half - links), link)
+    sums = _following(
+        b, onward, _joined(b, axis, back, pairs, last) if odd else pairs, axis, back, half + odd
+    )
+    known = _shifted(b, between, axis, not back, half - links)
+    known = b.add(known, b.multiply(link, _shifted(b, sums, axis, back, 1)))
+    if odd:
+        woven = _woven(b, axis, back, _shifted(b, sums, axis, not back, 1), known)
+        return _joined(b, axis, back, woven, _shifted(b, sums, axis, back, half))
+    return _woven(b, axis, back, sums, _joined(b, axis, back, known, last))
+
+
+def _every_other(b, x, axis, back, first, count):
+    """`count` elements, from `first` on every other one, counted from the end if `back`."""
+    start = x.shape[axis] - 1 - first - 2 * (count - 1) if back else first
+    return b.slice(x, starts=(start,), stops=(start + 2 * count - 1,), steps=(2,), axes=(axis,))
+
+
+def _woven(b, axis, back, first, second):
+    """The elements of two tensors in turn."""
+    apart = [b.expand_dims(x, axis=axis + 1) for x in ((second, first) if back else (first, second))]
+    shape = (*first.shape[:axis], 2 * first.shape[axis], *first.shape[axis + 1 :])
+    return b.reshape(b.concat(*apart, axis=axis + 1), shape=shape)
 
 
 def _part(b, x, axis, start, stop):
@@ -140,6 +167,8 @@ def _part(b, x, axis, start, stop):
 def _shifted(b, x, axis, back, count):
     """x without its first elements; without its last ones if `back`."""
     n = x.shape[axis]
+    if not count:
+        return x
     return _part(b, x, axis, 0, n - count) if back else _part(b, x, axis, count, n)
 
 

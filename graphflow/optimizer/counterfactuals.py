@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from graphflow.errors import GraphFlowError, MemoryPlanError
-from graphflow.optimizer.analysis.cost import total_flops, type_bytes
+from graphflow.optimizer.analysis.cost import total_flops
 from graphflow.optimizer.fit import Fit, Way
 from graphflow.optimizer.memory.order_problem import OrderProblem
 from graphflow.optimizer.memory.plan import MemoryPlan, plan_program
@@ -28,6 +28,7 @@ from graphflow.optimizer.memory.units import checked_bytes
 from graphflow.optimizer.passes.rematerialize import fitting_pipeline
 from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import specialize
+from graphflow.optimizer.recomputed import recomputed
 
 NARROW = "bfloat16"
 _PROBES = 24  # plans that are made for one symbolic size
@@ -129,13 +130,8 @@ class _Search:
                 break
             goal -= over
         plan = source.plan(program)
-        before, again = total_flops(source.program.order()), []
-        for node in program.order():
-            if node.name.endswith(".again"):
-                again.append(
-                    (sum([type_bytes(one.type) for one in node.outputs]), node.name.removesuffix(".again"))
-                )
-        names = [label for _, label in sorted(again, key=lambda pair: -pair[0])]
+        before = total_flops(source.program.order())
+        names = [one.node for one in recomputed(program.order())]
         more = total_flops(plan.order) / max(1, before) - 1
         cost = (
             f"{100 * more:+.1f} % operations: {_listed(names)}" if names else "nothing can be computed again"

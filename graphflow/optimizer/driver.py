@@ -123,6 +123,21 @@ class RuleIndex:
         listed = (*self.rules, *[rule for rule, _ in self.everywhere])
         return {rule.name for rule in listed if rule.name in names or not rule.tags.isdisjoint(names)}
 
+    def relevant(self, nodes: Iterable[Node]) -> list[Node]:
+        """Those of the nodes at which some rule is worth trying: most of the time few."""
+        found, known = [], self._candidates
+        for node in nodes:
+            inputs = node.inputs
+            if len(inputs) == 1:
+                listed = known.get((node.op, inputs[0].node.op))
+            elif len(inputs) == 2:
+                listed = known.get((node.op, inputs[0].node.op, inputs[1].node.op))
+            else:
+                listed = None
+            if (listed is None or listed[0]) and self.candidates(node):
+                found.append(node)
+        return found
+
     def candidates(self, node: Node) -> Candidates:
         """The rules worth trying at a node, in order, each with a compiled pattern."""
         inputs = node.inputs
@@ -197,7 +212,7 @@ class DriverResult:
     """What a run of the driver did.
 
     Attributes:
-        steps: nodes taken from the worklist.
+        steps: nodes taken from the worklist, in which those at which no rule is worth trying never are.
         firings: edits made, by rule.
         complete: False if the cap on firings was reached, so that a rule was left out.
     """
@@ -237,7 +252,7 @@ class Driver:
             RewriteError: if `strict`, when a rule fails or the cap is reached.
         """
         rewriter, result = self.rewriter, self.result
-        queue = deque(rewriter.order() if seeds is None else seeds)
+        queue = deque(self.index.relevant(rewriter.order() if seeds is None else seeds))
         queued = {node.id for node in queue}
         limit = LIMIT * max(rewriter.size, _SMALL)
         alive, journal = rewriter.alive, rewriter.journal

@@ -39,7 +39,9 @@ from graphflow.optimizer.passes.mixed_precision import MixedPrecision
 from graphflow.optimizer.passes.name_composites import NameComposites
 from graphflow.optimizer.passes.place import Place
 from graphflow.optimizer.passes.rematerialize import Rematerialize
+from graphflow.optimizer.passes.scan_sums import ScanSums
 from graphflow.optimizer.passes.schedule import Schedule
+from graphflow.optimizer.passes.unroll import Unroll
 from graphflow.optimizer.passes.verify import Verify
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Rule, checked_rules
@@ -56,8 +58,10 @@ PASSES: dict[str, type[Pass]] = {
         FoldConstants,
         Canonicalize,
         Decompose,
+        Unroll,
         Fuse,
         Layout,
+        ScanSums,
         MixedPrecision,
         MatmulChain,
         MergeProducts,

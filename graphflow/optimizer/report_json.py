@@ -14,6 +14,11 @@
                          bytes
     declined             pass_name, rule, node, reason, origin
 
+and, only where a memory budget asked for something,
+
+    recomputed           node, bytes, flops, origin: what is computed twice
+    fitted               what was done for the budget, as such an object
+
 A later version 1 may have further keys, which a reader is to pass over; where the meaning of one changes,
 the version does.
 """
@@ -45,7 +50,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             None if cost is None else {key: getattr(cost, key)._asdict() for key in ("before", "after")}
         )
         passes.append({**record._asdict(), "cost": measured})
-    return {
+    found = {
         "schema": SCHEMA,
         "version": VERSION,
         "label": report.label,
@@ -57,6 +62,10 @@ def to_dict(report: Report) -> dict[str, Any]:
         "entries": [_lists(entry._asdict()) for entry in journal.entries],
         "declined": [remark._asdict() for remark in journal.remarks],
     }
+    if report.fitted is not None:
+        found["recomputed"] = [one._asdict() for one in report.recomputed]
+        found["fitted"] = to_dict(report.fitted)
+    return found
 
 
 def to_json(report: Report) -> str:

@@ -22,7 +22,7 @@ def report_text(report: Report) -> str:
     """The whole report."""
     meter = report.meter
     parts = [
-        _totals_text(report),
+        totals_text(report),
         "" if meter is None else _passes_text(meter),
         _lines_text(report.lines, meter is not None),
         _stops_text(report),
@@ -30,17 +30,25 @@ def report_text(report: Report) -> str:
         _memory_text(report),
         _remarks_text(of_rules(report)),
         report.note,
+        "" if report.fitted is None else _fitted_text(report.fitted),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _totals_text(report: Report) -> str:
+def _fitted_text(report: Report) -> str:
+    from graphflow.optimizer.recomputed import fitted_text
+
+    return fitted_text(report)
+
+
+def totals_text(report: Report, first: str = "as built") -> str:
+    """The totals before, which is called `first`, and after."""
     before, after = report.before, report.after
     planned = before.peak_bytes is not None or after.peak_bytes is not None
     nested = bool(before.inside or after.inside)
     nodes = "nodes + in bodies" if nested else "nodes"
     rows = [["", nodes, "FLOP", "weights", *(["planned peak"] if planned else [])]]
-    for label, totals in (("as built", before), (f"after {report.label}", after)):
+    for label, totals in ((first, before), (f"after {report.label}", after)):
         count = f"{totals.nodes:,}" + (f" + {totals.inside:,}" if nested else "")
         row = [label, count, count_text(totals.flops), bytes_text(totals.weight_bytes)]
         rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))

@@ -201,16 +201,22 @@ class ProgramCache:
     def specialized(
         self, program: Program, sizes: Mapping[str, int], journal: Journal | None = None
     ) -> Program:
-        """A program with its sizes known, and simplified by what follows from that.
+        """A program with its sizes known, simplified by what follows from that, and within the budget.
 
         Raises:
             FeedError: if a size is still unknown.
         """
+        return self.choices.fitted(self.simplified(program, sizes, journal))
+
+    def simplified(
+        self, program: Program, sizes: Mapping[str, int], journal: Journal | None = None
+    ) -> Program:
+        """`specialized`, but for what is done to stay within a memory budget."""
         made = specialize(program, sizes)
         require_static(made)
         if sizes and not self.choices.changes_nothing:
             made = self.choices.simplified(made, self.backend, journal=journal)
-        return self.choices.fitted(made)
+        return made
 
     def _compile(self, plan: Plan, shapes: Shapes, values: Values, sizes: dict[str, int]) -> Variant:
         started = time.perf_counter()

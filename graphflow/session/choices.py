@@ -93,7 +93,7 @@ class Choices:
             program, self.level, text, journal, rules=self.rules, exclude=left_out, observer=observer
         )
 
-    def fitted(self, program: Program) -> Program:
+    def fitted(self, program: Program, journal: Journal | None = None) -> Program:
         """The program of known sizes within the memory budget.
 
         Raises:
@@ -101,7 +101,7 @@ class Choices:
         """
         if not self.memory_budget or plan_program(program).arena_bytes <= self.memory_budget:
             return program
-        return optimize(program, self.level, fitting_pipeline(program, self.memory_budget))
+        return optimize(program, self.level, fitting_pipeline(program, self.memory_budget), journal)
 
     def without(self, rules: Sequence[str]) -> Choices:
         """The same, but for some rules."""

@@ -8,15 +8,16 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from graphflow.errors import SessionError
+from graphflow.errors import MemoryPlanError, SessionError
 from graphflow.ir import dims
 from graphflow.ir.fed_sizes import element_symbols
 from graphflow.optimizer.explain import Report, explain
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.memory.plan import MemoryPlan, plan_program
 from graphflow.optimizer.memory.report import MemoryReport, Source, memory_report
+from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.metering import Meter
-from graphflow.optimizer.program import Program
+from graphflow.optimizer.program import Program, specialize
 from graphflow.session.cache import Plan, ProgramCache, Variant
 from graphflow.session.feeds import check_constraints
 from graphflow.session.signature import Signature
@@ -38,15 +39,38 @@ def explain_program(
     final, notes = optimized, []
     if chosen:
         later = Journal("remarks", meter=Meter())
-        final = cache.specialized(optimized, chosen, later)
+        final = cache.simplified(optimized, chosen, later)
         notes.append(_note_of(later, chosen))
         journal.passes += later.passes
         if journal.meter is not None and later.meter is not None:
             journal.meter.passes += later.meter.passes
+    fitted = None
+    if cache.choices.memory_budget:
+        try:
+            final, fitted = _fitted(cache, final)
+        except MemoryPlanError as error:
+            notes.append(error.message)
     describe = getattr(cache.backend, "compilation_note", None)
     if describe is not None:
         notes.append(describe(final, cache.options))
-    return replace(explain(original, optimized, journal), note="\n".join(filter(None, notes)))
+    return replace(explain(original, optimized, journal), note="\n".join(filter(None, notes)), fitted=fitted)
+
+
+def _fitted(cache: ProgramCache, program: Program) -> tuple[Program, Report | None]:
+    """A program within the memory budget, and the report of how; None if nothing had to be done.
+
+    Raises:
+        MemoryPlanError: if there is no way, or if it depends on sizes that are not known.
+    """
+    budget = cache.choices.memory_budget
+    if not all(feed.type.is_static for feed in program.feeds):
+        raise MemoryPlanError("what the memory budget asks for shows once the sizes are given")
+    if plan_program(program).arena_bytes <= budget:
+        return program, None
+    journal, made = Journal("remarks", meter=Meter()), specialize(program, {})
+    made = cache.choices.fitted(made, journal)
+    journal.label = f"fitting {show_bytes(budget)}"
+    return made, explain(program, made, journal)
 
 
 def _note_of(later: Journal, sizes: Mapping[str, int]) -> str:

@@ -41,7 +41,6 @@ def by_name(fit: Fit) -> dict[str, Way]:
 
 def test_each_way_leads_where_it_says(training) -> None:
     pytest.importorskip("jax")
-    pytest.importorskip("networkx")
     report = planned(training)
     budget = report.arena_bytes * 6 // 10
     fit = report.fit(budget)
@@ -86,7 +85,6 @@ def test_another_order_where_none_was_chosen() -> None:
 
 def test_the_impossible_names_the_least_and_what_forces_it() -> None:
     pytest.importorskip("jax")
-    pytest.importorskip("networkx")
     fit = planned(perceptron(2)).fit("2 kB")
     assert not fit.is_possible and {"batch=1, recompute", "16 bits, recompute"} <= by_name(fit).keys()
     assert fit.least_bytes == min(way.arena_bytes for way in fit.ways) > 2000
@@ -139,7 +137,6 @@ def test_a_report_of_a_plan_alone_cannot_be_asked() -> None:
 
 
 def test_it_is_json_and_a_table(training) -> None:
-    pytest.importorskip("networkx")
     fit = planned(training).fit("500 kB")
     data = json.loads(json.dumps(fit.to_dict()))
     assert data["budget_bytes"] == 500_000 and len(data["ways"]) == len(fit.ways)
@@ -149,7 +146,6 @@ def test_it_is_json_and_a_table(training) -> None:
 
 
 def test_asking_changes_nothing(training) -> None:
-    pytest.importorskip("networkx")
     report = planned(training)
     before = str(report)
     first, second = report.fit("1 MB"), report.fit("1 MB")

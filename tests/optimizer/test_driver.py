@@ -80,7 +80,7 @@ def test_a_second_run_changes_nothing() -> None:
     program, *_ = run("x: float32[3] -> exp(exp(x))", exp_to_sin)
     rewriter = Rewriter(program)
     result = run_rules(rewriter, [exp_to_sin])
-    assert not result.changed and result.steps == rewriter.size == 3
+    assert not result.changed and result.steps == 0 and rewriter.size == 3
 
 
 def test_rules_are_tried_in_their_order() -> None:
@@ -215,7 +215,7 @@ def test_a_long_chain_needs_no_recursion() -> None:
 def test_candidates_are_worked_out_once_for_each_combination() -> None:
     index = RuleIndex([double_negation, exp_to_sin])
     run_rules(Rewriter(chain(3000)), index)
-    assert len(index._candidates) <= 8
+    assert len(index._candidates) <= 9
 
 
 # Rules that misbehave

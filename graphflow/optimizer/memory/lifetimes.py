@@ -112,22 +112,30 @@ def _peak(buffers: Lifetimes) -> tuple[int, int]:
     step = math.gcd(*buffers.alignment.tolist())
     rounded = buffers.size + (-buffers.size % step)
     instants, live = live_bytes(buffers.first, buffers.last, rounded)
-    if step > 1:
-        live = live - _largest_padding(buffers, rounded - buffers.size, instants)
+    padding = rounded - buffers.size
+    if padding.any():
+        # Where more than the largest padding is missing, no peak can be.
+        high = np.flatnonzero(live >= live.max() - padding.max())
+        instants = instants[high]
+        there = np.searchsorted(instants, buffers.first) < np.searchsorted(instants, buffers.last)
+        highest = _largest_padding(buffers.first[there], buffers.last[there], padding[there], instants)
+        live = live[high] - highest
     peak = int(np.argmax(live))
     return int(live[peak]), int(instants[peak])
 
 
-def _largest_padding(buffers: Lifetimes, padding: np.ndarray, instants: np.ndarray) -> np.ndarray:
+def _largest_padding(
+    first: np.ndarray, last: np.ndarray, padding: np.ndarray, instants: np.ndarray
+) -> np.ndarray:
     """At each instant the largest padding of a live buffer: that of the highest buffer, at best."""
-    births = np.argsort(buffers.first, kind="stable").tolist()
-    first, last, paddings = buffers.first.tolist(), buffers.last.tolist(), padding.tolist()
+    by_birth = np.argsort(first, kind="stable")
+    births, ends, paddings = first[by_birth].tolist(), last[by_birth].tolist(), padding[by_birth].tolist()
     heap: list[tuple[int, int]] = []
     largest = np.zeros(len(instants), np.int64)
     born = 0
     for position, instant in enumerate(instants.tolist()):
-        while born < len(births) and first[births[born]] <= instant:
-            heapq.heappush(heap, (-paddings[births[born]], last[births[born]]))
+        while born < len(births) and births[born] <= instant:
+            heapq.heappush(heap, (-paddings[born], ends[born]))
             born += 1
         while heap and heap[0][1] <= instant:
             heapq.heappop(heap)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from graphflow.optimizer.memory.order_problem import OrderProblem
 
@@ -36,6 +36,10 @@ class _Promise(NamedTuple):
     valley: int
     hill: int
     tasks: tuple[int, ...]
+
+
+_Entry: TypeAlias = tuple[int, int, int, int, tuple[int, ...]]
+"""Of the heap: whether it ends higher than it began, two numbers by rule, the task, and all its tasks."""
 
 
 class ListOrder:
@@ -58,7 +62,7 @@ class ListOrder:
         self._left = list(problem.touches)
         self._waits = [len(before) for before in problem.reads]
         self._done = bytearray(len(problem))
-        self._heap: list[tuple[int, int, int, int, _Promise]] = []
+        self._heap: list[_Entry] = []
         # The sum of the nodes still to touch a storage: the last of them, once one is left.
         self._remaining = [0] * len(problem.size)
         self._task_of = [0] * len(problem.nodes)
@@ -79,7 +83,7 @@ class ListOrder:
             entry = self._next()
             if entry is not None:
                 hasty = entry[0] == 0 or self.rule == "fall"
-                for task in entry[-1].tasks if hasty else entry[-1].tasks[:1]:
+                for task in entry[-1] if hasty else entry[-1][:1]:
                     order.append(task)
                     self._run(task)
         return order
@@ -87,17 +91,21 @@ class ListOrder:
     def _offer(self, task: int) -> None:
         heappush(self._heap, self._entry(task))
 
-    def _entry(self, task: int) -> tuple[int, int, int, int, _Promise]:
-        promise = self._promise(task)
+    def _entry(self, task: int) -> _Entry:
+        members = self.problem.tasks[task]
+        if self.reach == 1 and len(members) == 1:
+            tasks: tuple[int, ...] = (task,)
+            valley, hill = self._alone(members[0])
+        else:
+            valley, hill, tasks = self._promise(task)
         rank = self.ranking[task]
-        if promise.valley <= 0:
-            return (0, promise.hill, rank, task, promise)
+        if valley <= 0:
+            return (0, hill, rank, task, tasks)
         if self.rule == "follow":
-            return (1, rank, 0, task, promise)
-        drop = promise.hill - promise.valley
-        return (1, -drop if self.rule == "fall" else promise.valley, rank, task, promise)
+            return (1, rank, 0, task, tasks)
+        return (1, valley - hill if self.rule == "fall" else valley, rank, task, tasks)
 
-    def _next(self) -> tuple[int, int, int, int, _Promise] | None:
+    def _next(self) -> _Entry | None:
         """The best entry, tried again as things are now; one that is no longer the best goes back."""
         heap = self._heap
         for _ in range(_RETRIED):
@@ -117,28 +125,27 @@ class ListOrder:
 
     def _run(self, task: int) -> None:
         """Take a task as run, and offer what it makes ready or cheaper."""
-        self._done[task] = 1
+        problem, done, waits = self.problem, self._done, self._waits
         left, remaining = self._left, self._remaining
+        done[task] = 1
         cheaper: list[int] = []
-        for number in self.problem.tasks[task]:
-            for storage in self.problem.touched[number]:
+        for number in problem.tasks[task]:
+            for storage in problem.touched[number]:
                 left[storage] -= 1
                 remaining[storage] -= number
                 if left[storage] == 1:
                     cheaper.append(self._task_of[remaining[storage]])
-        for follower in self.problem.followers[task]:
-            self._waits[follower] -= 1
-            if not self._waits[follower]:
-                self._offer(follower)
-        for other in dict.fromkeys(cheaper):
-            if not self._done[other] and not self._waits[other]:
-                self._offer(other)
+        offered = []
+        for follower in problem.followers[task]:
+            waits[follower] -= 1
+            if not waits[follower]:
+                offered.append(follower)
+        offered += [other for other in cheaper if not done[other] and not waits[other]]
+        for other in dict.fromkeys(offered) if len(offered) > 1 else offered:
+            heappush(self._heap, self._entry(other))
 
     def _promise(self, task: int) -> _Promise:
         """Run a task on trial, and of what it holds up, the cheapest, as far as the reach goes."""
-        members = self.problem.tasks[task]
-        if self.reach == 1 and len(members) == 1:
-            return _Promise(*self._alone(members[0]), (task,))
         taken: dict[int, int] = {}
         live, hill = self._try(task, 0, taken)
         best = _Promise(live, hill, (task,))
@@ -158,15 +165,15 @@ class ListOrder:
         """`_try` for one node with nothing before it."""
         problem, left = self.problem, self._left
         self.work += 1
+        live = hill = problem.made[number]
+        scratch = problem.scratch[number]
         candidates, saved = problem.reused[number]
-        if saved and not any([left[one] == 1 for one in candidates]):
-            saved = 0
-        live = problem.made[number]
-        hill = live + problem.scratch[number] - saved
+        if saved and any([left[one] == 1 for one in candidates]):
+            scratch -= saved
         for storage in problem.touched[number]:
             if left[storage] == 1:
                 live -= problem.size[storage]
-        return live, hill
+        return live, hill + scratch
 
     def _try(self, task: int, live: int, taken: dict[int, int]) -> tuple[int, int]:
         """What is live after a task and at worst while it runs; `taken` counts the touches so far."""
@@ -213,17 +220,22 @@ def depth_first(problem: OrderProblem, shallow: bool) -> list[int]:
     arithmetic expressions", 1970, as if the graph were a tree.
     """
     made = [sum([problem.made[number] for number in members]) for members in problem.tasks]
-    need, depth = [0] * len(problem), [0] * len(problem)
+    need, depth = list(made), [1] * len(problem)
     reads: list[list[int]] = []
+    beside = [0] * len(problem)  # what a task needs beyond its result, with the sign changed
     for task, before in enumerate(problem.reads):
-        sorted_reads = sorted(before, key=lambda one: made[one] - need[one])
+        if len(before) > 1:
+            before = sorted(before, key=beside.__getitem__)
         held = 0
-        for other in sorted_reads:
-            need[task] = max(need[task], held + need[other])
+        for other in before:
+            if held + need[other] > need[task]:
+                need[task] = held + need[other]
+            if depth[other] >= depth[task]:
+                depth[task] = depth[other] + 1
             held += made[other]
         need[task] = max(need[task], held + made[task])
-        depth[task] = 1 + max([depth[other] for other in before], default=0)
-        reads.append(sorted_reads)
+        beside[task] = made[task] - need[task]
+        reads.append(before)
     ends = [task for task, after in enumerate(problem.followers) if not after]
     if shallow:
         ends.sort(key=depth.__getitem__)

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphflow.errors import MemoryPlanError
-from graphflow.ir.body import Body, bodies_of
+from graphflow.ir.body import Body, bodies_of, has_bodies
 from graphflow.ir.node import Node, Tensor
+from graphflow.ir.types import TensorType
 from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.optimizer.memory.lifetimes import live_bytes
 
@@ -106,25 +107,31 @@ def analyse(
         MemoryPlanError: if a size is symbolic and not assumed.
     """
     result = Liveness(tuple(order))
+    count = len(result.order)
     last_use = last_uses(order, outputs)
-    for position, node in enumerate(order):
-        scratch = scratch_bytes(node) if node.attrs and not assumed else 0
+    sizes: dict[TensorType, int] = {}
+    for position, node in enumerate(result.order):
+        scratch = scratch_bytes(node) if node.attrs and not assumed and has_bodies(node) else 0
         if scratch:
             result.storages.append(Storage("temporary", scratch, position, position + 1, [], node, node))
+        may_share = in_place or "view" in node.op.traits
         for tensor in node.outputs:
-            shared = _shared_storage(result, node, tensor, position, in_place, refused)
+            shared = _shared_storage(result, node, tensor, position, in_place, refused) if may_share else None
             if shared is None:
+                size = sizes.get(tensor.type)
+                if size is None:
+                    size = sizes[tensor.type] = type_bytes(tensor.type) if assumed else byte_size(tensor)
                 shared = len(result.storages)
-                kind = _kind(node)
-                size = type_bytes(tensor.type) if assumed else byte_size(tensor)
-                result.storages.append(Storage(kind, size, position, position + 1, [], node))
-            storage = result.storages[shared]
-            storage.tensors.append(tensor)
+                storage = Storage(_kind(node), size, position, position + 1, [tensor], node)
+                result.storages.append(storage)
+            else:
+                storage = result.storages[shared]
+                storage.tensors.append(tensor)
             result.of[tensor] = shared
             reader = last_use.get(tensor, position)
             if reader + 1 > storage.last:
                 storage.last = reader + 1
-                storage.last_reader = order[reader] if reader < len(order) else None
+                storage.last_reader = result.order[reader] if reader < count else None
     _give_to_outputs(result, outputs)
     return result
 
@@ -212,30 +219,33 @@ def write_targets(node: Node) -> list[Tensor]:
 
     Elementwise, any operand of the result's type will do; the trait itself promises the first only.
     """
-    if "in_place" not in node.op.traits or len(node.outputs) != 1:
+    traits = node.op.traits
+    if "in_place" not in traits or len(node.outputs) != 1:
         return []
     kind = node.outputs[0].type
     alike = [given for given in node.inputs if given.type is kind]
-    return alike if "elementwise" in node.op.traits else alike[:1]
+    return alike if len(alike) < 2 or "elementwise" in traits else alike[:1]
 
 
 def _shared_storage(
     result: Liveness, node: Node, tensor: Tensor, position: int, in_place: bool, refused: Refused | None
 ) -> int | None:
     """The storage of an input that the output can live in, or None for one of its own."""
-    source = view_source(node, tensor, result.strided)
-    if source is not None:
-        return result.of[source]
+    if "view" in node.op.traits:
+        source = view_source(node, tensor, result.strided)
+        if source is not None:
+            return result.of[source]
     reasons = []
     for target in write_targets(node) if in_place else ():
+        index = result.of[target]
         if refused is None:
-            storage = result.storages[result.of[target]]
+            storage = result.storages[index]
             if storage.last > position + 1 or storage.kind != "temporary":
                 continue  # the most frequent obstacles, and nobody asks for the sentence
         reason = obstacle(result, node, target, position)
         if not reason:
             result.in_place.append(node)
-            return result.of[target]
+            return index
         reasons.append(reason)
     if reasons and refused is not None:
         refused(node, "; ".join(dict.fromkeys(reasons)))
@@ -257,9 +267,11 @@ def obstacle(result: Liveness, node: Node, source: Tensor, position: int) -> str
         return _needed_later(storage, name, len(result.order))
     if source in result.strided:
         return f"{name} is a view in another order than row-major"
-    if storage.size != type_bytes(source.type):
+    if source is not storage.tensors[0] and storage.size != type_bytes(source.type):
         return f"{name} is a view of only a part of {storage.maker.name}"
-    if not all([given is source for given in node.inputs if result.of[given] == index]):
+    if len(node.inputs) > 1 and not all(
+        [given is source for given in node.inputs if result.of[given] == index]
+    ):
         return f"{node.name} also reads the memory of {name} through another view"
     return ""
 

@@ -165,12 +165,9 @@ def planned_peak(order: Sequence[Node], outputs: Sequence[Tensor]) -> int:
     Raises:
         MemoryPlanError: if a size is unknown.
     """
-    liveness = analyse(order, outputs)
-    rows = [
-        (storage.first, storage.last, storage.size)
-        for storage in liveness.storages
-        if storage.kind == "temporary"
-    ]
-    first, last, size = np.array(rows, np.int64).reshape(-1, 3).T
-    everywhere = np.full(len(rows), -1, np.int64)
-    return lower_bound(Lifetimes(first, last, size, np.full(len(rows), ALIGNMENT, np.int64), everywhere))[0]
+    found = [storage for storage in analyse(order, outputs).storages if storage.kind == "temporary"]
+    first = np.array([storage.first for storage in found], np.int64)
+    last = np.array([storage.last for storage in found], np.int64)
+    size = np.array([storage.size for storage in found], np.int64)
+    alignment, everywhere = np.full_like(size, ALIGNMENT), np.full_like(size, -1)
+    return lower_bound(Lifetimes(first, last, size, alignment, everywhere))[0]

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
 
-from graphflow.ir.body import bodies_of
+from graphflow.ir.body import has_bodies
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.types import TensorType
 from graphflow.optimizer.analysis.cost import type_bytes
@@ -83,7 +84,7 @@ class OrderProblem:
         """The bytes of all storages and of what nodes need while they run."""
         return sum(self.size) + sum(self.scratch)
 
-    @property
+    @cached_property
     def lower_bound(self) -> int:
         """Bytes below which no order can be: those that the hungriest node needs by itself."""
         size = self.size
@@ -116,19 +117,21 @@ class OrderProblem:
             home.update(dict.fromkeys(members, members))
         each = [home.get(place, [place]) for place in range(len(self.nodes))]
         self.tasks = [members for place, members in enumerate(each) if members[-1] == place]
-        task_of = [0] * len(self.nodes)
-        for task, members in enumerate(self.tasks):
+        task_of = dict(zip(self.nodes, range(len(self.nodes))))
+        for task, members in enumerate(self.tasks if home else ()):
             for member in members:
-                task_of[member] = task
+                task_of[self.nodes[member]] = task
         self.followers: list[list[int]] = [[] for _ in self.tasks]
         self.reads: list[list[int]] = []
         for task, members in enumerate(self.tasks):
-            read = [tensor.node for member in members for tensor in self.nodes[member].inputs]
-            before = dict.fromkeys([task_of[number[node]] for node in read if node in number])
-            before.pop(task, None)
+            before: dict[int, None] = {}
+            for member in members:
+                for tensor in self.nodes[member].inputs:
+                    other = task_of.get(tensor.node)
+                    if other is not None and other != task and other not in before:
+                        before[other] = None
+                        self.followers[other].append(task)
             self.reads.append(list(before))
-            for other in before:
-                self.followers[other].append(task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,64 +223,77 @@ class _Memory:
         problem = self.problem
         of, touches, readers = self.of, problem.touches, self.readers
         for number, node in enumerate(problem.nodes):
-            problem.made.append(sum([self._size_of_new(number, tensor) for tensor in node.outputs]))
-            has_bodies = bool(node.attrs) and next(bodies_of(node), None) is not None
-            problem.scratch.append(_rounded(scratch_bytes(node)) if has_bodies and self.static else 0)
-            results = [of[tensor] for tensor in node.outputs if tensor in of]
-            touched = tuple(
-                dict.fromkeys([*[of[tensor] for tensor in node.inputs if tensor in of], *results])
-            )
-            problem.touched.append(touched)
-            problem.reused.append(self._reused(node))
+            made, results = self._enter(number, node)
+            problem.made.append(made)
+            has_scratch = bool(node.attrs) and self.static and has_bodies(node)
+            problem.scratch.append(_rounded(scratch_bytes(node)) if has_scratch else 0)
+            touched = dict.fromkeys([of[tensor] for tensor in node.inputs if tensor in of])
             for storage in touched:
                 touches[storage] += 1
-                if storage not in results:
-                    readers[storage] += 1
+                readers[storage] += 1
+            for storage in results:
+                if storage in touched:  # a view
+                    readers[storage] -= 1
+                else:
+                    touched[storage] = None
+                    touches[storage] += 1
+            problem.touched.append(tuple(touched))
+            problem.reused.append(self._reused(node))
         self._keep_outputs()
         self._give_to_outputs()
 
-    def _size_of_new(self, number: int, tensor: Tensor) -> int:
-        """Enter the storage of a result; its bytes if it is a new one."""
-        source = view_source(tensor.node, tensor, self.strided)
-        if source is not None:
-            if source in self.of:
-                self.of[tensor] = self.of[source]
-            return 0  # a view of what comes from outside needs no room either
-        self.of[tensor] = len(self.root)
-        self.root.append(tensor)
-        self.maker.append(number)
-        self.readers.append(0)
-        roomless = tensor in self.returned or tensor.node in self.inside
-        size = 0 if roomless else self._bytes(tensor)
-        self.problem.size.append(size)
-        self.problem.touches.append(0)
-        return size
+    def _enter(self, number: int, node: Node) -> tuple[int, dict[int, None]]:
+        """Enter the storages of the results: the bytes of the new ones, and all that are known."""
+        made, of, is_view = 0, self.of, "view" in node.op.traits
+        results: dict[int, None] = {}
+        for tensor in node.outputs:
+            source = view_source(node, tensor, self.strided) if is_view else None
+            if source is None:
+                of[tensor] = len(self.root)
+                self.root.append(tensor)
+                self.maker.append(number)
+                self.readers.append(0)
+                roomless = tensor in self.returned or node in self.inside
+                size = 0 if roomless else self._bytes(tensor)
+                self.problem.size.append(size)
+                self.problem.touches.append(0)
+                made += size
+            elif source in of:
+                of[tensor] = of[source]
+            else:
+                continue  # a view of what comes from outside needs no room either
+            results[of[tensor]] = None
+        return made, results
 
     def _bytes(self, tensor: Tensor) -> int:
-        kind = tensor.type
-        if kind not in self._sizes:
-            self._sizes[kind] = _rounded(type_bytes(kind))
-        return self._sizes[kind]
+        found = self._sizes.get(tensor.type)
+        if found is None:
+            found = self._sizes[tensor.type] = _rounded(type_bytes(tensor.type))
+        return found
 
     def _reused(self, node: Node) -> tuple[tuple[int, ...], int]:
         """The storages that the result may be written over; none of what no order allows."""
-        candidates = []
+        of, reads = self.of, node.inputs
         targets = write_targets(node)
-        reads: Sequence[Tensor] = node.inputs
         if node in self.loops:
-            reads = self.loops[node]
+            reads = tuple(self.loops[node])
             targets = [tensor for tensor in reads if tensor.type is node.outputs[0].type]
-        for source in targets:
-            storage = self.of.get(source)
-            if storage is None or source in self.strided or self.root[storage] in self.returned:
-                continue
-            if self._bytes(self.root[storage]) == self._bytes(source) and all(
-                [given is source for given in reads if self.of.get(given) == storage]
-            ):
-                candidates.append(storage)
+        candidates = [of[source] for source in targets if source in of and self._is_free(source, reads)]
         self.first.append(candidates[0] if candidates else None)
-        saved = self.problem.size[self.of[node.outputs[0]]] if candidates else 0
+        saved = self.problem.size[of[node.outputs[0]]] if candidates else 0
         return (tuple(dict.fromkeys(candidates)), saved) if saved else ((), 0)
+
+    def _is_free(self, source: Tensor, reads: Sequence[Tensor]) -> bool:
+        """Whether what reads a value may write over it, if it does so last."""
+        storage = self.of[source]
+        root = self.root[storage]
+        if root in self.returned:
+            return False
+        if root is not source and (source in self.strided or self._bytes(root) != self._bytes(source)):
+            return False
+        return len(reads) == 1 or not any(
+            [given is not source and self.of.get(given) == storage for given in reads]
+        )
 
     def _keep_outputs(self) -> None:
         """What a returned view shows a part of is kept to the end."""

@@ -10,7 +10,8 @@ of this is a network,
     recomputed(v) -> end                   operations of v
     recomputed(v) -> needed(u)             for what v reads; it cannot be cut
 
-and the least sum is its minimum cut. A higher price recomputes more, cheap elementwise values first.
+and the least sum is its minimum cut (`recompute_flow` finds it). A higher price recomputes more, cheap
+elementwise values first.
 
 To compute everything again at once would need all of it at once. So values may be held at *borders*, which
 divide the first half into windows: nothing that is read across a border is recomputed, and the second half
@@ -25,6 +26,7 @@ from bisect import bisect_left
 from itertools import accumulate
 
 from graphflow.optimizer.memory.recompute import RecomputeProblem
+from graphflow.optimizer.memory.recompute_flow import Choice
 
 
 def held_values(problem: RecomputeProblem, windows: int) -> frozenset[int]:
@@ -76,30 +78,10 @@ def cut(problem: RecomputeProblem, price: float, held: frozenset[int] = frozense
     Arguments:
         held: homes that are not recomputed.
     """
-    import networkx
-
     candidates = all_recomputed(problem, held)
-    if not candidates:
-        return []
-    chosen, wanted = set(candidates), set(problem.wanted)
-    graph = networkx.DiGraph()
-    graph.add_edges_from([(_START, (home, 0)) for home in problem.wanted if home in chosen])
-    for home in candidates:
-        graph.add_edge((home, 0), (home, 1), capacity=_cost(problem, home, price))
-        graph.add_edge((home, 1), _END, capacity=problem.costs[home])
-        for source in problem.needs[home]:
-            if source not in chosen and source not in wanted:
-                graph.add_edge((source, 0), _END, capacity=_cost(problem, source, price))
-            if source not in wanted or source in chosen:
-                graph.add_edge((home, 1), (source, 0))
-    _, (side, _) = networkx.minimum_cut(
-        graph, _START, _END, flow_func=networkx.algorithms.flow.boykov_kolmogorov
-    )
-    return [home for home in candidates if (home, 1) in side]
-
-
-_START, _END = (-1, 0), (-1, 1)
-
-
-def _cost(problem: RecomputeProblem, home: int, price: float) -> int:
-    return int(price * problem.bytes[home])
+    wanted = set(problem.wanted)
+    needs = {home: [source for source in problem.needs[home] if source not in wanted] for home in candidates}
+    keep = {source: int(price * problem.bytes[source]) for sources in needs.values() for source in sources}
+    keep.update((home, int(price * problem.bytes[home])) for home in candidates)
+    cost = {home: problem.costs[home] for home in candidates}
+    return Choice(wanted.intersection(candidates), needs, keep, cost).recomputed

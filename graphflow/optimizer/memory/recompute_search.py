@@ -19,8 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations
 
-from graphflow.optimizer.memory.recompute import RecomputeProblem, Trial
+from graphflow.optimizer.memory.recompute import RecomputeProblem
 from graphflow.optimizer.memory.recompute_cut import all_recomputed, cut, held_values
+from graphflow.optimizer.memory.recompute_trial import Trial
 
 PRICES = (0.5, 2.0, 8.0, 32.0, 64.0, 128.0, 256.0, 1024.0)
 """Operations a byte: elementwise operators cost about 1/4, products of matrices half their inner size."""
@@ -29,7 +30,7 @@ WINDOWS = (2, 4, 8, 16, 32)
 _DEAR = (64.0, 256.0)
 """Prices below which windows make no difference, and that are tried for each number of windows."""
 
-_LARGE = 3000  # values from which on only few cuts are made, each of which takes some milliseconds a value
+_LARGE = 3000  # values from which on only few cuts are tried, as each trial goes through all nodes
 _FEW_PRICES = (2.0, 64.0, 256.0)
 _SMALL = 24  # nodes up to which every place is tried at which halves could be divided
 _NEAR = 4  # choices that do not fit from which others are made

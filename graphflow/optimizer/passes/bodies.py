@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from graphflow.ir.attrs import Attrs
-from graphflow.ir.body import Body, bodies_of, map_bodies
+from graphflow.ir.body import Body, has_bodies, map_bodies
 from graphflow.ir.node import Node
 from graphflow.ops.control import COMPOSITES, call
 from graphflow.optimizer.journal import PassRecord
@@ -27,7 +27,7 @@ class Bodies(Pass):
         rewriter = context.rewriter
         count = changed = 0
         for node in rewriter.order():
-            if not any(True for _ in bodies_of(node)) or _is_composite(node):
+            if not node.attrs or not has_bodies(node) or _is_composite(node):
                 continue
             count += 1
             attrs = map_bodies(node.attrs, _optimizer(node, context))

@@ -42,7 +42,7 @@ class ControlFlow(Pass):
     def run(self, program: Program, context: PassContext) -> PassResult:
         """Rewrite to a fixed point."""
         rewriter = context.rewriter
-        if not any(node.op in _OPS for node in rewriter.order()):
+        if not any([node.op in _OPS for node in rewriter.order()]):
             return PassResult(False)
         return PassResult(run_rules(rewriter, INDEX, context.strict).changed)
 

@@ -64,7 +64,8 @@ class Layout(Pass):
         if not any([node.op.name in _CONVOLUTIONS for node in rewriter.order()]):
             return PassResult(False)
         timer = TIMERS[self.timer] if self.timer else None
-        rules = [*everywhere(), *conv_algorithm.algorithm_rules(self.winograd, timer)]
+        algorithms = conv_algorithm.algorithm_rules(self.winograd, timer, context.journal.excluded)
+        rules = [*everywhere(), *algorithms]
         result = run_rules(rewriter, RuleIndex(_TIDY, rules), context.strict)
         return PassResult(result.changed, f"{permutations(rewriter)} permutations of images are left")
 

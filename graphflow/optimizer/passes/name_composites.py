@@ -40,9 +40,10 @@ class NameComposites(Pass):
         """Put each composite into a marked call."""
         rewriter, named = context.rewriter, 0
         order = rewriter.order()
-        places = {node: place for place, node in enumerate(order)}
-        for node in order:
-            for mark, find in _FINDERS.get(node.op.name, {}).items():
+        roots = [node for node in order if node.op.name in _FINDERS]
+        places = {node: place for place, node in enumerate(order)} if roots else {}
+        for node in roots:
+            for mark, find in _FINDERS[node.op.name].items():
                 if (
                     not rewriter.is_alive(node)
                     or context.journal.is_full

@@ -20,8 +20,9 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ops.ordering import after
 from graphflow.optimizer.analysis.cost import total_flops, type_bytes
 from graphflow.optimizer.memory.plan import MemoryPlan, plan_program
-from graphflow.optimizer.memory.recompute import RecomputeProblem, Trial
+from graphflow.optimizer.memory.recompute import RecomputeProblem
 from graphflow.optimizer.memory.recompute_search import fit
+from graphflow.optimizer.memory.recompute_trial import Trial
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
 from graphflow.optimizer.program import Program
@@ -67,6 +68,7 @@ class Rematerialize(Pass):
         """
         if context.journal.path or not self.budget:
             return PassResult(changed=False)
+        rewriter = context.rewriter  # before the plan, as it merges equal nodes once it is made
         plan = first = plan_program(program, program.order())
         before, target, rounds = total_flops(first.order), self.budget, 0
         while plan.arena_bytes > self.budget:
@@ -76,7 +78,7 @@ class Rematerialize(Pass):
             chosen = fit(problem, 0).lowest if best is None else best
             if rounds == _ROUNDS or chosen.highest >= _WORTH * plan.lower_bound_bytes:
                 raise _too_small(self.budget, plan)
-            Writer(context.rewriter, chosen).write()
+            Writer(rewriter, chosen).write()
             rounds += 1
             plan = plan_program(program, program.order())
             if best is not None:

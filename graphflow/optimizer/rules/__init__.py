@@ -24,6 +24,7 @@ from graphflow.optimizer.rules import (
     quantization,
     reassociate,
     reduction,
+    scan_sums,
     selections,
     shape,
     sizes,
@@ -62,5 +63,10 @@ RULES: tuple[Rule, ...] = (
     *products.RULES,
 )
 
-PASS_RULES: tuple[Rule, ...] = (*layout.RULES, *conv_algorithm.RULES, *whole_forms.RULES)
+PASS_RULES: tuple[Rule, ...] = (
+    *layout.RULES,
+    *conv_algorithm.RULES,
+    *whole_forms.RULES,
+    *scan_sums.RULES,
+)
 """The rules that other passes than `canonicalize` apply."""

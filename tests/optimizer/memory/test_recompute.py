@@ -9,9 +9,10 @@ import pytest
 
 import graphflow as gf
 from graphflow.optimizer.memory.plan import plan_program
-from graphflow.optimizer.memory.recompute import RecomputeProblem, Trial
+from graphflow.optimizer.memory.recompute import RecomputeProblem
 from graphflow.optimizer.memory.recompute_cut import all_recomputed, cut, held_values
 from graphflow.optimizer.memory.recompute_search import fit
+from graphflow.optimizer.memory.recompute_trial import Trial
 from graphflow.optimizer.program import Program, extract
 from tests.optimizer.memory.checkmate import Checkmate
 

@@ -33,8 +33,9 @@ def test_options_admit_rules() -> None:
 
 def test_steps_are_noted() -> None:
     journal = Journal("counts")
-    optimize(build("x: float32[3] -> exp(x)"), pipeline="canonicalize", journal=journal)
-    assert journal.passes[0].note == "2 steps"
+    optimize(build("x: float32[3] -> exp(negative(negative(x)))"), pipeline="canonicalize", journal=journal)
+    # The outer negation, and then x and its new reader, which the edit has touched.
+    assert journal.passes[0].note == "3 steps"
 
 
 def test_an_unknown_class_is_refused() -> None:

@@ -87,6 +87,8 @@ BETWEEN = {
     "slice": "y[:, :, 1:, ::2]",
     "mean": "y - mean(y, axis=(2, 3), keepdims=True)",
     "softmax": "softmax(y, axis=1)",
+    "quantized": "dequantize_linear(quantize_linear(y, constant(np.float32(0.1)), constant(np.int8(3))), "
+    "constant(np.float32(0.1)), constant(np.int8(3)))",
     "resample": "resample(y, axes=(2, 3), sizes=(12, 8), mode='linear')",
 }
 

@@ -152,3 +152,20 @@ def test_xla_needs_less_too() -> None:
             temp.append(sess.memory([net.loss, net.train]).backend_bytes["temp"])
     assert temp[1] <= 0.6 * temp[0]
     np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
+
+
+def test_equal_nodes_are_merged_before_anything_is_chosen() -> None:
+    """A program as it was built holds duplicates, which go when the first edit is prepared."""
+    with gf.Graph():
+        x = gf.placeholder("x", (64, 64))
+        kept, value = [], x
+        for _ in range(12):
+            first, second = gf.sin(value), gf.sin(value)
+            kept += [first, second]
+            value = gf.exp(gf.multiply(first, second))
+        slope = value
+        for value in reversed(kept):
+            slope = gf.multiply(slope, value)
+    program = extract([slope], feeds=[x])
+    budget = plan_program(program).arena_bytes // 4
+    assert plan_program(fitted(program, budget)).arena_bytes <= budget
