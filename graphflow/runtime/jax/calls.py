@@ -27,7 +27,7 @@ def compile_function(
     donated: Sequence[int],
     cache_dir: str | None,
     what: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | bool] | None = None,
 ) -> Any:
     """The executable of a traceable function of arrays of these types.
 

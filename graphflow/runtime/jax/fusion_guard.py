@@ -18,14 +18,14 @@ from graphflow.ir.node import Tensor
 from graphflow.optimizer.program import Program
 
 _KIND = "LIBRARY_FUSION_TYPE_"
-_OPTIONS = {
+_OPTIONS: dict[str, str | bool] = {
     "xla_cpu_experimental_ynn_fusion_type": ",".join(
         [_KIND + kind for kind in ("INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "ELTWISE")]
     )
 }
 
 
-def compile_options(program: Program) -> dict[str, str]:
+def compile_options(program: Program) -> dict[str, str | bool]:
     """What XLA is told when a program is compiled; {} where there is nothing to avoid."""
     return dict(_OPTIONS) if has_uniform_product(program) and _is_known() else {}
 
