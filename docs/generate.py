@@ -17,6 +17,7 @@ from graphflow.optimizer.passes.fold_constants import folding
 from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, parse_pipeline
 from graphflow.optimizer.rule import EVIDENCE, SAFETY, Rule, select
 from graphflow.optimizer.rules import RULES
+from graphflow.runtime.bm1684.compiler.legalize import support
 from graphflow.runtime.bm1684.isa import manual
 from graphflow.runtime.jax import lower
 from graphflow.runtime.jax.lowering import NO_LOWERING
@@ -150,6 +151,7 @@ def pages() -> dict[str, str]:
         "promotion.md": promotion_page(),
         "onnx-vocabulary.md": onnx_page(),
         "bm1684-commands.md": manual.page(NOTE),
+        "bm1684-operators.md": support.page(NOTE),
     }
 
 

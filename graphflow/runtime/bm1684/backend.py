@@ -94,6 +94,7 @@ class Bm1684Backend:
     """
 
     name = "bm1684"
+    simulated = True
 
     def compile(self, program: Program, options: CompileOptions) -> Bm1684Executable:
         """The program for the chip.
@@ -110,8 +111,8 @@ class Bm1684Backend:
         return Bm1684Executable(program)
 
     def pipeline(self, level: str) -> str:
-        """The level's own pipeline, and the expansion of what the chip has no commands for."""
-        return f"{level_pipeline(level)},decompose"
+        """The level's own, loops written out, and the expansion of what the chip has no commands for."""
+        return f"{level_pipeline(level)},unroll,decompose"
 
     def refusal(self, node: Node) -> str | None:
         """Why the chip cannot run a node whatever its sizes are, or None."""

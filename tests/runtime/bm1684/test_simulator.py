@@ -153,7 +153,7 @@ def test_the_vendor_s_runtime_takes_the_file(tmp_path: Path) -> None:
     bmodel.save(model, tmp_path / "net.bmodel")
     for batch in (1, 3):
         x = np.random.default_rng(batch).normal(size=(batch, 3, 8, 8)).astype(np.float32)
-        theirs = vendor_runtime.run(tmp_path / "net.bmodel", "net", x, (batch, 64, 8, 8))
+        theirs = vendor_runtime.run(tmp_path / "net.bmodel", "net", [x], [(batch, 64, 8, 8)])[0]
         np.testing.assert_allclose(simulate(model, {"x": x})["y"], theirs, atol=1e-5)
 
 

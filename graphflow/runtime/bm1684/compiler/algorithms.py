@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from graphflow.runtime.bm1684.compiler.layers.convolution import Convolution
+from graphflow.runtime.bm1684.compiler.layers.groups import merged
 from graphflow.runtime.bm1684.compiler.layers.layer import Layer, LocalLayer, TransferLayer
 from graphflow.runtime.bm1684.compiler.layers.stem import StemConvolution, suits_stem
 from graphflow.runtime.bm1684.compiler.layers.window import LONGEST
@@ -29,7 +30,7 @@ def chosen(layers: Sequence[Layer], inputs: Iterable[Value]) -> list[Layer]:
         inputs: the values that lie in DDR from the start.
     """
     images = set(inputs)
-    made = [_stem(layer, images) for layer in layers]
+    made = [_direct(layer, images) for layer in layers]
     computing = [seconds(layer) for layer in made]
     moving = sum([_coefficient_bytes(layer) for layer in made]) / _BANDWIDTH
     moving += sum([value.bytes for value in images]) / _BANDWIDTH
@@ -48,8 +49,10 @@ def chosen(layers: Sequence[Layer], inputs: Iterable[Value]) -> list[Layer]:
     return made
 
 
-def _stem(layer: Layer, images: set[Value]) -> Layer:
-    """The layer, or the same with rows as channels where that is faster."""
+def _direct(layer: Layer, images: set[Value]) -> Layer:
+    """The layer, or the same with rows as channels, or with groups taken together, where that is faster."""
+    if isinstance(layer, Convolution) and layer.groups > 1:
+        return merged(layer)
     if type(layer) is not Convolution or layer.inputs[0].root not in images or not suits_stem(layer):
         return layer
     other = StemConvolution.of(layer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphflow.errors import BackendError
+from graphflow.ir.node import Tensor
 from graphflow.optimizer.program import Program
 from graphflow.runtime.bm1684.compiler.algorithms import chosen
 from graphflow.runtime.bm1684.compiler.grouping import grouped
@@ -55,8 +56,14 @@ def plan_program(
     if legalizer.refusals:
         raise Unsupported(legalizer.refusals)
     given = inputs or [tensor.node.name for tensor in program.feeds]
-    named = outputs or [tensor.node.name for tensor in program.outputs]
+    named = outputs or [output_name(tensor) for tensor in program.outputs]
     starts = [Interface(name, sizes(one), legalizer.values[one]) for name, one in zip(given, program.feeds)]
     ends = [Interface(name, sizes(one), legalizer.value(one)) for name, one in zip(named, program.outputs)]
     layers = chosen(legalizer.layers, [one.value for one in starts])
     return plan(grouped(layers, [one.value for one in ends]), starts, ends)
+
+
+def output_name(tensor: Tensor) -> str:
+    """The name of its node; numbered where that has several outputs."""
+    node = tensor.node
+    return node.name if len(node.outputs) == 1 else f"{node.name}.{tensor.index}"

@@ -9,8 +9,8 @@ from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, Places, 
 from graphflow.runtime.bm1684.compiler.placement import Ddr
 from graphflow.runtime.bm1684.compiler.schedule import Schedule
 from graphflow.runtime.bm1684.compiler.steps import Buffer, Step, Store
-from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value, row_major
-from graphflow.runtime.bm1684.isa import Direction, Shape
+from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value
+from graphflow.runtime.bm1684.isa import Direction
 
 
 def commands(made: Schedule, offsets: dict[Buffer, int], ddr: Ddr) -> Iterator[tuple[isa.Command, str]]:
@@ -76,7 +76,7 @@ def load_command(tile: Tile, value: Value, address: int) -> isa.TensorTransfer:
         source_shape=tile.box.shape,
         destination_shape=tile.box.shape,
         explicit_strides=True,
-        source_strides=row_major(value.shape),
+        source_strides=value.in_ddr,
         destination_strides=tile.strides,
     )
 
@@ -91,9 +91,9 @@ def store_command(tile: Tile, box: Box, value: Value, address: int) -> isa.Tenso
         destination_shape=box.shape,
         explicit_strides=True,
         source_strides=tile.strides,
-        destination_strides=row_major(value.shape),
+        destination_strides=value.in_ddr,
     )
 
 
 def _offset(box: Box, value: Value) -> int:
-    return WORD * sum(at * stride for at, stride in zip(box.start, row_major(value.shape)))
+    return WORD * sum(at * stride for at, stride in zip(box.start, value.in_ddr))

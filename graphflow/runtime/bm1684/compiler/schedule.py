@@ -199,11 +199,15 @@ class _Run:
 
     def fits(self, buffer: Buffer) -> bool:
         """Whether there is memory for it from now on; there is once all steps before its first use are done."""
-        between = self.demand[self.finished : buffer.first]
+        between = self.demand[self.free() : buffer.first]
         return not len(between) or int(between.max()) + buffer.bytes <= self.capacity
 
+    def free(self) -> int:
+        """The first step whose memory is still in use: it runs, or has a tile that is not stored yet."""
+        return min([self.finished, *[number for number, _ in self.stores]])
+
     def issue(self, buffer: Buffer) -> None:
-        first = min(self.finished, buffer.first)
+        first = min(self.free(), buffer.first)
         self.demand[first : buffer.first] += buffer.bytes
         self.made.lives[buffer] = (first, buffer.last)
         self.gdma += self.costs.load(buffer)

@@ -19,13 +19,20 @@ WORD = 4
 class Value:
     """A tensor of the program: its name there, its sizes over n, c, h and w, and its data if it is constant.
 
-    In DDR it lies row-major. A value that is an alias is the same bytes of DDR with other sizes.
+    In DDR it lies row-major, or by strides of its own, and then is read there through aliases only. A value
+    that is an alias is the same bytes of DDR with other sizes.
     """
 
     name: str
     shape: Shape
     data: np.ndarray | None = None
     alias: Value | None = None
+    strides: Shape | None = None
+
+    @property
+    def in_ddr(self) -> Shape:
+        """How far apart its elements lie in DDR, in elements."""
+        return row_major(self.shape) if self.strides is None else self.strides
 
     @property
     def root(self) -> Value:

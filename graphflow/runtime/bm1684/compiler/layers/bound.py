@@ -34,7 +34,11 @@ class Bound(LocalLayer):
             if bound is not None:
                 made.append(
                     isa.Arithmetic(
-                        operation=operation, shape=box.shape, left=source, right=Constant.of(bound), result=result
+                        operation=operation,
+                        shape=box.shape,
+                        left=source,
+                        right=Constant.of(bound),
+                        result=result,
                     )
                 )
                 source = result

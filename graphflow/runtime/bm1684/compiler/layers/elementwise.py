@@ -1,4 +1,4 @@
-"""Two values element by element, with broadcasting: the faster command where both lie alike, else the strided one.
+"""Two values element by element, with broadcasting: the faster command where both lie alike, else by strides.
 
 An operand of one channel is loaded from DDR onto all lanes, as no command of the tensor unit crosses lanes.
 """
@@ -34,9 +34,7 @@ class Binary(LocalLayer):
     relu: bool = False
 
     def overwrites(self) -> tuple[int, ...]:
-        return tuple(
-            [index for index, value in enumerate(self.inputs) if value.shape == self.output.shape]
-        )
+        return tuple([index for index, value in enumerate(self.inputs) if value.shape == self.output.shape])
 
     def own_bytes(self, index: int, box: Box) -> int | None:
         if not self.spread(index):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, Places, Work
-from graphflow.runtime.bm1684.compiler.tensors import Box, Tile
+from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile
 from graphflow.runtime.bm1684.cycles import cycles
 
 
@@ -22,11 +23,13 @@ def timed(
     Arguments:
         inputs, output: what the tiles hold, as far as it is known.
     """
+    # No two begin at the same place, as what is done in place may take other commands.
+    apart = count(0, WORD)
     places = Places(
-        inputs=tuple([Tile(0, box) for box in inputs]),
-        output=Tile(0, output),
-        coefficients=(0,) * len(coefficients),
-        scratch=(0,) * len(scratch),
+        inputs=tuple([Tile(next(apart), box) for box in inputs]),
+        output=Tile(next(apart), output),
+        coefficients=tuple([next(apart) for _ in coefficients]),
+        scratch=tuple([next(apart) for _ in scratch]),
     )
     took = sum([cycles(command) for command in build(places) if command.ENGINE == "tiu"])
     return Work(build=build, cycles=took, coefficients=tuple(coefficients), scratch=tuple(scratch))

@@ -1,6 +1,19 @@
 """What the operators of a graph become on the chip, one family a file."""
 
-from graphflow.runtime.bm1684.compiler.legalize import elementwise, movement, products, windows
+from graphflow.runtime.bm1684.compiler.legalize import (
+    activation,
+    comparison,
+    elementwise,
+    movement,
+    normalization,
+    products,
+    reasons,
+    reduction,
+    resampling,
+    softmax,
+    transposed,
+    windows,
+)
 from graphflow.runtime.bm1684.compiler.legalize.context import LEGAL, Legalizer, Refusal, Refused, refused
 
 __all__ = [
@@ -8,9 +21,17 @@ __all__ = [
     "Legalizer",
     "Refusal",
     "Refused",
+    "activation",
+    "comparison",
     "elementwise",
     "movement",
+    "normalization",
     "products",
+    "reasons",
+    "reduction",
     "refused",
+    "resampling",
+    "softmax",
+    "transposed",
     "windows",
 ]

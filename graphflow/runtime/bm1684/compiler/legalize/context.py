@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import BackendError
+from graphflow.ir.interpret import run_node
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.program import Program
 from graphflow.runtime.bm1684.compiler.layers.layer import Layer
+from graphflow.runtime.bm1684.compiler.legalize.heads import Heads, find_heads, turned_ahead
+from graphflow.runtime.bm1684.compiler.legalize.hidden import Hidden, find_hidden
 from graphflow.runtime.bm1684.compiler.tensors import Value, elements
 from graphflow.runtime.bm1684.isa import Shape
 
@@ -41,6 +44,12 @@ class Refusal:
 Legalize = Callable[["Legalizer", Node], None]
 LEGAL: dict[str, Legalize] = {}
 """By the name of an operator what adds its layers."""
+
+TRUTHS: set[str] = set()
+"""Operators that may give bool: it is 1.0 or 0.0 on the chip."""
+
+REASONS: dict[str, tuple[str, str]] = {}
+"""By the name of an operator why the chip cannot run it, and what to do."""
 
 
 def legal(*operators: str) -> Callable[[Legalize], Legalize]:
@@ -78,6 +87,12 @@ class Legalizer:
         constants: of each constant tensor its data.
         layers: in an order in which each comes after what it reads.
         refusals: what cannot be done.
+        aliases, places: of each value its other sizes, and the place of the layer that computes it.
+        uses: how often each tensor is read.
+        heads: factors of products that are read where they lie, as heads of attention.
+        turned: of values with rows on the lanes those with features there.
+        hidden: nodes that are computed with features on the lanes.
+        added: of tensors that are added there the values with features on the lanes.
     """
 
     values: dict[Tensor, Value] = field(default_factory=dict)
@@ -87,6 +102,10 @@ class Legalizer:
     aliases: dict[tuple[Value, Shape], Value] = field(default_factory=dict)
     places: dict[Value, int] = field(default_factory=dict)
     uses: Counter[Tensor] = field(default_factory=Counter)
+    heads: dict[Tensor, Heads] = field(default_factory=dict)
+    turned: dict[Value, Value] = field(default_factory=dict)
+    hidden: Hidden = field(default_factory=lambda: Hidden({}, set(), {}))
+    added: dict[Tensor, Value] = field(default_factory=dict)
 
     def constant(self, tensor: Tensor) -> np.ndarray | None:
         """The data of a tensor if it is constant."""
@@ -154,11 +173,28 @@ class Legalizer:
         order = program.order()
         self.uses.update(tensor for node in order for tensor in node.inputs)
         self.uses.update(program.outputs)
-        for node in order:
-            if node.op.name == "constant":
-                self.constants[node.outputs[0]] = np.asarray(node.attrs["value"])
-            elif node.op.name != "placeholder":
+        computed = [node for node in order if not self._is_known(node)]
+        self.heads.update(find_heads(order, self.uses, self.constants))
+        self.hidden = find_hidden(order, self.uses, self.constants)
+        taken = {node for heads in self.heads.values() for node in heads.nodes}
+        for node in computed:
+            if node.op.name != "placeholder" and node not in taken:
                 self._node(node)
+        self.layers = turned_ahead(self.layers, self.turned)
+        for tensor in program.outputs:
+            if tensor.dtype.name == "bool":
+                hint = "fetch gf.astype(it, 'float32'), which is 1.0 and 0.0"
+                self.refusals.append(Refusal(tensor.node, f"{tensor.name} is fetched as bool", hint))
+
+    def _is_known(self, node: Node) -> bool:
+        """Whether a node is constant, or computed from constants alone, which is done here."""
+        if "nullary_input" in node.op.traits or any(one not in self.constants for one in node.inputs):
+            return False
+        if node.op.name == "constant":
+            self.constants[node.output] = np.asarray(node.attrs["value"])
+        else:
+            self.constants.update(zip(node.outputs, run_node(node, [self.constants[x] for x in node.inputs])))
+        return True
 
     def _node(self, node: Node) -> None:
         try:
@@ -175,12 +211,16 @@ class Legalizer:
 def refused(node: Node) -> tuple[str, str] | None:
     """Why a node cannot run whatever its inputs are, and what to do; None if it may."""
     if node.op.name not in LEGAL:
-        return (
-            "the chip has no commands for it that are known here",
-            "express it by other operators, or run this part of the model on the host",
+        return REASONS.get(
+            node.op.name,
+            (
+                "the chip has no commands for it that are known here",
+                "express it by other operators, or run this part of the model on the host",
+            ),
         )
     for tensor in node.outputs:
-        if tensor.dtype.name != "float32":
+        truth = tensor.dtype.name == "bool" and node.op.name in TRUTHS
+        if tensor.dtype.name != "float32" and not truth:
             return f"{tensor.name} has dtype {tensor.dtype.name}", "the chip computes in float32"
     return None
 

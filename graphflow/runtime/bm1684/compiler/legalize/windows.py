@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.ir.node import Node, Tensor
+from graphflow.ir.node import Node
 from graphflow.runtime.bm1684.compiler.layers.convolution import Convolution
 from graphflow.runtime.bm1684.compiler.layers.depthwise import DepthwiseConvolution
 from graphflow.runtime.bm1684.compiler.layers.pooling import AveragePool, MaximumPool
 from graphflow.runtime.bm1684.compiler.legalize.context import Legalizer, Refused, legal, sizes
-from graphflow.runtime.bm1684.compiler.tensors import Value
 from graphflow.runtime.bm1684.isa import Pads, Shape, Window
 
 
@@ -102,22 +101,3 @@ def _reached(pads: Pads, given: Shape, made: Shape, kernel: Window, strides: Win
     bottom = (made.h - 1) * strides.h + kernel.h - given.h - pads.top
     right = (made.w - 1) * strides.w + kernel.w - given.w - pads.left
     return Pads(pads.top, max(0, bottom), pads.left, max(0, right))
-
-
-@legal("mean", "sum", "max")
-def over_image(legalizer: Legalizer, node: Node) -> None:
-    """A reduction over h and w of an image: one window over all of it."""
-    (x,) = node.inputs
-    shape, axes = sizes(x), set(node.attrs["axis"] or ())
-    if len(shape) != 4 or axes != {2, 3}:
-        raise Refused(
-            f"it reduces axes {sorted(axes)} of {len(shape)}", hint="the chip reduces rows and columns"
-        )
-    value = legalizer.value(x, Shape(*shape))
-    output = legalizer.output(node.output, Shape(shape[0], shape[1], 1, 1))
-    kernel = Window(*shape[2:])
-    shared: dict[str, Any] = {"output": output, "inputs": (value,), "nodes": (node.name,), "kernel": kernel}
-    if node.op.name == "max":
-        legalizer.add(MaximumPool(**shared))
-    else:
-        legalizer.add(AveragePool(**shared, total=node.op.name == "sum"))

@@ -1,0 +1,116 @@
+"""A function of single elements of one or more values, computed by a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+from graphflow.runtime.bm1684 import isa
+from graphflow.runtime.bm1684.chip import ALIGNMENT, LANES, local
+from graphflow.runtime.bm1684.compiler.layers.elementwise import broadcast_operand, spread_load
+from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, Places, Work, broadcast_box
+from graphflow.runtime.bm1684.compiler.layers.recipe import Recipe, Recorder, Term
+from graphflow.runtime.bm1684.compiler.layers.regions import Region, boxes, runs
+from graphflow.runtime.bm1684.compiler.layers.timed import timed
+from graphflow.runtime.bm1684.compiler.tensors import Box, Tile, tile_bytes
+from graphflow.runtime.bm1684.isa import Operand
+
+_FEWEST = 128
+"""Bytes a lane of a register at least."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Function(LocalLayer):
+    """record(inputs) element by element; inputs of size 1 along an axis are broadcast.
+
+    Attributes:
+        name: what it is called in reports.
+        record: writes down the commands for its operands; see `recipe`.
+    """
+
+    name: str
+    record: Callable[..., Term] = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        return self.name
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recorded function."""
+        recorder = Recorder(len(self.inputs))
+        last = self.record(recorder, *recorder.inputs)
+        if last.index != len(recorder.instructions) - 1 or last.index < len(self.inputs):
+            recorder.copy(last)
+        return Recipe.of(recorder)
+
+    def overwrites(self) -> tuple[int, ...]:
+        return tuple([i for i, value in enumerate(self.inputs) if value.shape == self.output.shape])
+
+    def spread(self, index: int) -> bool:
+        """Whether an input of one channel must lie on all lanes."""
+        return self.inputs[index].shape.c == 1 and self.output.shape.c > 1
+
+    def own_bytes(self, index: int, box: Box) -> int | None:
+        return tile_bytes(box.shape._replace(c=LANES)) if self.spread(index) else None
+
+    def own_load(self, index: int, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
+        return [spread_load(self.inputs[index], box, source, offset)]
+
+    def works(self, box: Box, room: int, held: Sequence[Box] | None = None) -> list[Work]:
+        known = [broadcast_box(box, value) for value in self.inputs] if held is None else held
+        flat = held is not None and self.flat([Tile(0, one) for one in held], box)
+        size = self.register_bytes(box, room)
+        scratch = (size,) * self.recipe.count
+        return [timed(partial(self.build, box, size, flat), known, box, scratch=scratch)]
+
+    def register_bytes(self, box: Box, room: int) -> int:
+        """Bytes a lane of every register: what there is room for, or all that is computed."""
+        most = max(_FEWEST, room // max(1, self.recipe.count) // ALIGNMENT * ALIGNMENT)
+        return min(tile_bytes(box.shape), most)
+
+    def flat(self, tiles: Sequence[Tile], box: Box) -> bool:
+        """Whether all inputs have the sizes of the output and lie as the box does."""
+        alike = all(value.shape == self.output.shape for value in self.inputs)
+        return alike and all(tile.whole_slots(box) for tile in tiles)
+
+    def build(self, box: Box, size: int, flat: bool, places: Places) -> list[isa.Command]:
+        flat = flat and places.output.whole_slots(box)
+        made: list[isa.Command] = []
+        for region in runs(box, size) if flat else boxes(box, size):
+            made += self.region(region, places, flat)
+        return made
+
+    def region(self, region: Region, places: Places, flat: bool) -> list[isa.Command]:
+        """The commands for one region; what lies otherwise is copied into registers first."""
+        recipe = self.recipe
+        scratch = [local(0, offset) for offset in places.scratch]
+        made: list[isa.Command] = []
+        inputs: list[Operand | None] = []
+        for index, tile in enumerate(places.inputs):
+            if flat or self.lies(index, tile, region.box):
+                inputs.append(region.within(tile))
+                continue
+            copied = Operand(scratch[recipe.registers[index]])
+            made.append(
+                isa.Copy(source=self.operand(index, tile, region.box), result=copied, shape=region.shape)
+            )
+            inputs.append(None)
+        direct = flat or places.output.whole_slots(region.box)
+        last = region.within(places.output) if direct else Operand(scratch[recipe.registers[-1]])
+        made += recipe.commands(inputs, scratch, last, region.shape)
+        if not direct:
+            result = places.output.operand(region.box)
+            made.append(isa.Copy(source=last, result=result, shape=region.shape))
+        return made
+
+    def lies(self, index: int, tile: Tile, box: Box) -> bool:
+        """Whether a box of an input lies aligned, with the sizes of the output."""
+        return self.inputs[index].shape == self.output.shape and tile.whole_slots(box)
+
+    def operand(self, index: int, tile: Tile, box: Box) -> Operand:
+        """An input with strides of 0 along the axes over which it is broadcast."""
+        if self.spread(index):
+            tile = Tile(tile.offset, tile.box.over("c", 0, LANES))
+        return broadcast_operand(tile, self.inputs[index], box)
