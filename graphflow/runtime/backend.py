@@ -148,12 +148,15 @@ def get_backend(name: str) -> Backend:
 
 
 def availability() -> dict[str, str | None]:
-    """For each backend, None if it can be used, else the reason why not."""
+    """For each backend, None if it can be used where none is named, else the reason why not.
+
+    One that simulates a chip, as its attribute `simulated` tells, is slow and runs less: it is used by name.
+    """
     reasons: dict[str, str | None] = {}
     for name in backend_names():
         try:
-            get_backend(name)
-            reasons[name] = None
+            simulated = getattr(get_backend(name), "simulated", False)
+            reasons[name] = "it simulates a chip; name it to have it used" if simulated else None
         except BackendError as error:
             reasons[name] = error.message
     return reasons

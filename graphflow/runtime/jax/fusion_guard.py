@@ -1,9 +1,9 @@
 """Compile options that keep XLA:CPU from a fusion that computes garbage.
 
-jaxlib 0.10 fuses a product by a matrix of equal elements with the sum behind it, and the sum then reads memory
-that nothing has written: `jnp.sum(v @ jnp.full((512, 1000), 0.02), 0)` gives other numbers, NaN among them, at
-each compilation. Programs with such a product are compiled without fused reductions, which costs a reduction
-up to half of its speed; all others are compiled as ever.
+jaxlib 0.10 fuses a product by a matrix of equal elements with the sum behind it, and the sum then reads
+memory that nothing has written: `jnp.sum(v @ jnp.full((512, 1000), 0.02), 0)` gives other numbers, NaN among
+them, at each compilation. Programs with such a product are compiled without fused reductions, which costs a
+reduction up to half of its speed; all others are compiled as ever.
 """
 
 from __future__ import annotations

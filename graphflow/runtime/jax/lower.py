@@ -26,8 +26,9 @@ from graphflow.ir.node import Node
 from graphflow.ir.types import TensorType
 from graphflow.optimizer.program import Program
 from graphflow.runtime.jax.callback import callback_lowering
-from graphflow.runtime.jax.lowering import LOWERINGS
+from graphflow.runtime.jax.lowering import LOWERINGS, LOWERINGS_BY_NODE
 from graphflow.runtime.jax.packing import unpacking
+from graphflow.runtime.jax.symbolic_sizes import sized
 
 # Constants below this size become part of the compiled program, so that XLA can fold them.
 INLINE_BYTES = 4096
@@ -61,7 +62,7 @@ class Lowered:
 
 
 def lower(program: Program) -> Lowered:
-    """The JAX function of a program with static shapes."""
+    """The JAX function of a program with static shapes, or symbolic ones under `symbolic_sizes.using`."""
     order = program.order()
     updated = tuple(program.updated)
     reads = {node.name: node for node in order if node.op.name == "variable"}
@@ -97,6 +98,9 @@ def lower(program: Program) -> Lowered:
 def lowering_of(node: Node) -> Callable[..., Any]:
     """The lowering of a node's operator, or a BackendError that names the node."""
     rule = node.op.lowerings.get("jax") or LOWERINGS.get(node.op.name)
+    chosen = LOWERINGS_BY_NODE.get(node.op.name)
+    if chosen is not None and "jax" not in node.op.lowerings:
+        return unpacking(node, chosen(node))
     if rule is None and node.op.callback:
         return callback_lowering(node)
     if rule is None:
@@ -113,8 +117,9 @@ def apply_node(
 ) -> list[Any]:
     """The traced outputs of one node, checked against its declared types; XLA knows it by its scope."""
     try:
+        attrs = sized(node.attrs)
         with jax.named_scope(scope or node.name):
-            made = rule(*arguments, **node.attrs)
+            made = rule(*arguments, **attrs)
     except GraphFlowError as error:
         raise error.located(operands=describe(node.inputs), origin=node.origin) from error
     except Exception as error:
@@ -126,7 +131,7 @@ def apply_node(
         ) from error
     outputs = [jnp.asarray(value) for value in (made if isinstance(made, (tuple, list)) else (made,))]
     actual = [(value.dtype, value.shape) for value in outputs]
-    declared = [(tensor.dtype.numpy, tensor.shape) for tensor in node.outputs]
+    declared = [(tensor.dtype.numpy, sized(tensor.shape)) for tensor in node.outputs]
     if actual != declared:
         raise BackendError(
             f"the JAX lowering of {node.name!r} ({node.op.name}) gives {_show(actual)}, "

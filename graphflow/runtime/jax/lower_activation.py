@@ -1,4 +1,4 @@
-"""JAX lowerings of activation functions and softmax (the family activation)."""
+"""JAX lowerings of activation functions (the family activation); softmax has a file of its own."""
 
 from __future__ import annotations
 
@@ -73,28 +73,3 @@ def _hard_sigmoid(x: Array, alpha: float, beta: float) -> Array:
 @lowering("hard_swish")
 def _hard_swish(x: Array) -> Array:
     return x * jnp.clip(x / 6 + 0.5, 0, 1)
-
-
-def _below_greatest(x: Array, axis: int) -> tuple[Array, Array]:
-    """x - max(x), never above 0 and 0 at the greatest; and what the sum of its powers needs: 0, or NaN.
-
-    XLA computes what x is made of twice, for the maximum and for the difference, where LLVM joins the last
-    product with the subtraction and leaves out a rounding. Of logits beyond 1e9 that rounding is more than
-    exp can take, either way: inf / inf, or 0 / 0. A comparison is not joined, and finds the greatest.
-    """
-    greatest = jnp.max(x, axis, keepdims=True, initial=-jnp.inf)
-    below = jnp.where(x == greatest, 0, jnp.minimum(x - greatest, 0))
-    return below, greatest - greatest
-
-
-@lowering("softmax")
-def _softmax(x: Array, axis: int) -> Array:
-    below, finite = _below_greatest(x, axis)
-    powers = jnp.exp(below)
-    return powers / (jnp.sum(powers, axis, keepdims=True) + finite)
-
-
-@lowering("log_softmax")
-def _log_softmax(x: Array, axis: int) -> Array:
-    below, finite = _below_greatest(x, axis)
-    return below - jnp.log(jnp.sum(jnp.exp(below), axis, keepdims=True) + finite)

@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from graphflow.ir.node import Node
+
 Lowering = Callable[..., Any]
 
 LOWERINGS: dict[str, Lowering] = {}
+
+LOWERINGS_BY_NODE: dict[str, Callable[[Node], Lowering]] = {}
+"""For operators whose inputs decide how they are written; what it gives is right for that node alone."""
 
 # Operators without a lowering of their own, each with the reason; all others must be in the table.
 NO_LOWERING = {

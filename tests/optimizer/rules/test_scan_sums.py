@@ -1,4 +1,4 @@
-"""What is added to all rows of a sequence alike is added in each step: the same bits, and where it is left."""
+"""What is added to all rows of a sequence alike is added in each step: the same bits."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Groups of layers whose values between them stay in local memory, and the slices in which they run.
 
-A group of one slice keeps whole values; one of several computes a part of the batch or some rows of what leaves
-it after the other, with the rows around them that its windows need. The groups are the path from the first layer
-to the last that takes the least time in simulated runs of each group, among ends where few bytes cross.
+A group of one slice keeps whole values; one of several computes a part of the batch or some rows of what
+leaves it after the other, with the rows around them that its windows need. The groups are the path from the
+first layer to the last that takes the least time in simulated runs of each group, among ends where few bytes
+cross.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class _Search:
             yield start + 1, self._alone(start)
 
     def _limit(self, start: int) -> int:
-        """The end of the layers after `start` that may share a group with it: no transfer, no alias within."""
+        """The end of the layers after `start` that may share its group: no transfer, no alias within."""
         for index in range(start, len(self.layers)):
             layer = self.layers[index]
             if isinstance(layer, TransferLayer):

@@ -1,7 +1,7 @@
 """Offsets: of buffers in local memory over the steps of a schedule, and of values and coefficients in DDR.
 
-Both are problems for the memory planner. Where a schedule loads so far ahead that its buffers cannot be placed,
-it is made again with less memory for loads ahead.
+Both are problems for the memory planner. Where a schedule loads so far ahead that its buffers cannot be
+placed, it is made again with less memory for loads ahead.
 """
 
 from __future__ import annotations

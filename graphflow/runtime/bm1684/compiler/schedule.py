@@ -2,8 +2,8 @@
 
 Steps keep their order. Whenever the data mover is free it takes, in this order: a load that the tensor unit
 waits for; a store that is ready; the first load of those ahead that fits, given what all steps up to its use
-need anyhow; else it waits for the tensor unit. Buffers that are loaded early or stored late live longer; these
-longer lives are what is placed in local memory afterwards.
+need anyhow; else it waits for the tensor unit. Buffers that are loaded early or stored late live longer;
+these longer lives are what is placed in local memory afterwards.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Schedule:
     """A sequential order of all that happens, and from when to when each buffer lives.
 
     Attributes:
-        items: steps, buffers (which are loaded) and stores, in an order in which each comes after what it needs.
+        items: steps, buffers (which are loaded) and stores; each comes after what it needs.
         lives: (first, last) steps during which a buffer's bytes are taken.
         seconds: how long the simulated run took.
         ends: how much of it lies before the tensor unit begins, and behind its last step.
@@ -132,7 +132,7 @@ class _Run:
         return True
 
     def room(self, number: int, start: float) -> float:
-        """When enough has been stored for a step to have its memory; never, if a store must be issued first."""
+        """When enough is stored for a step to have its memory; never, if a store must be issued first."""
         free = LANE_BYTES - int(self.demand[number])
         held = [(end, one.bytes) for one, end in self.leaving.items() if one.last < number and end > start]
         taken = sum([size for _, size in held])
@@ -198,7 +198,7 @@ class _Run:
         return not isinstance(source, Value) or not self.unstored.get(source.root, 0)
 
     def fits(self, buffer: Buffer) -> bool:
-        """Whether there is memory for it from now on; there is once all steps before its first use are done."""
+        """Whether there is memory for it from now on; there is once all steps before its first are done."""
         between = self.demand[self.free() : buffer.first]
         return not len(between) or int(between.max()) + buffer.bytes <= self.capacity
 

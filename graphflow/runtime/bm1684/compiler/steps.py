@@ -1,7 +1,7 @@
 """From groups of layers to steps: pieces of work in order, the local buffers they use, and what is moved.
 
-A step is one piece of work of the tensor unit, on buffers of local memory. A buffer holds a tile of a value, a
-coefficient or scratch; it is filled by the data mover from DDR, or by a step. Addresses come later.
+A step is one piece of work of the tensor unit, on buffers of local memory. A buffer holds a tile of a value,
+a coefficient or scratch; it is filled by the data mover from DDR, or by a step. Addresses come later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tensors as the chip sees them: values of four axes, boxes of them, and the tiles that hold a box locally."""
+"""Tensors as the chip sees them: values of four axes, boxes of them, and tiles that hold a box locally."""
 
 from __future__ import annotations
 

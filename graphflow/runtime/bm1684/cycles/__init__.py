@@ -12,7 +12,12 @@ from graphflow.runtime.bm1684.cycles.elementwise import (
 )
 from graphflow.runtime.bm1684.cycles.gantt import draw_timeline, timeline_svg
 from graphflow.runtime.bm1684.cycles.layers import Layer, LayerTable
-from graphflow.runtime.bm1684.cycles.memory_map import bank_conflicts, draw_local_memory, local_memory_svg
+from graphflow.runtime.bm1684.cycles.memory_map import (
+    bank_conflicts,
+    draw_local_memory,
+    local_memory_cells,
+    local_memory_svg,
+)
 from graphflow.runtime.bm1684.cycles.products import (
     TIU_HERTZ,
     conv_cycles,
@@ -54,6 +59,7 @@ __all__ = [
     "draw_timeline",
     "fill_cycles",
     "linear_cycles",
+    "local_memory_cells",
     "local_memory_svg",
     "lookup_cycles",
     "macs",

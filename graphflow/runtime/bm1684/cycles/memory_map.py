@@ -98,7 +98,7 @@ def local_memory_svg(
         ChipFault: as `touches`.
     """
     axis = Axis(start or 0.0, (made.seconds or 1e-9) if end is None else end)
-    cells = _cells(made.spans, axis)
+    cells, _ = local_memory_cells(made, start, end)
     parts = list(axis.drawn(_TOP, _BOTTOM))
     for bit, color, said in _PAINTS:
         parts.append(_path(cells == bit, color, said))
@@ -118,6 +118,22 @@ def local_memory_svg(
 
 def _y(offset: float) -> float:
     return _BOTTOM - _CELL * offset / _CELL_BYTES
+
+
+def local_memory_cells(
+    made: Timeline, start: float | None = None, end: float | None = None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """The picture of `local_memory_svg` as numbers: uint8 of rows, from offset 0 on, by columns of time.
+
+    Returns:
+        the cells, 4 KiB by a 540th of the time each, and what their numbers mean; 0 is not in use.
+
+    Raises:
+        AttributeValueError: if the part is empty.
+        ChipFault: as `touches`.
+    """
+    axis = Axis(start or 0.0, (made.seconds or 1e-9) if end is None else end)
+    return _cells(made.spans, axis), {bit: said for bit, _, said in _PAINTS}
 
 
 def _cells(spans: Sequence[Span], axis: Axis) -> np.ndarray:

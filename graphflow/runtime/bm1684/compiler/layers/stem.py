@@ -19,6 +19,9 @@ from graphflow.runtime.bm1684.compiler.layers.layer import Places
 from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value, row_major, tile_bytes
 from graphflow.runtime.bm1684.isa import Direction, Shape, Window
 
+LONGEST_SIDE = 1 << 16
+"""Rows, or elements of one, that a transfer cannot count any more."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StemConvolution(Convolution):
@@ -139,5 +142,6 @@ def _zeros(tile: Tile, box: Box) -> isa.GdmaCommand:
 
 def suits_stem(layer: Convolution) -> bool:
     """Whether the rows under the kernel can become channels: few channels, and no groups."""
-    shape = layer.weights.shape
-    return layer.groups == 1 and not max(layer.insert) and shape[1] * shape[2] <= LANES and shape[2] > 1
+    shape, rows = layer.weights.shape, layer.inputs[0].shape
+    few = shape[2] > 1 and shape[1] * shape[2] <= LANES
+    return few and layer.groups == 1 and not max(layer.insert) and max(rows.h, rows.w) < LONGEST_SIDE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from math import prod
 
 from graphflow.ir.node import Node
@@ -47,7 +47,7 @@ def _merged(
 ) -> tuple[Shape, list[Shape]] | None:
     """The sizes with runs of axes merged; None if an operand is broadcast along a part of a run."""
     ends = [0, *cuts, len(wanted)]
-    runs = [slice(start, stop) for start, stop in zip(ends, ends[1:])]
+    runs = [slice(start, stop) for start, stop in pairwise(ends)]
     shape = Shape(*[prod(wanted[run]) for run in runs])
     if any(size > most for size, most in zip(shape, _LARGEST)):
         return None

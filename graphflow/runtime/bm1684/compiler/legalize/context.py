@@ -1,7 +1,7 @@
-"""From the nodes of a program to layers: values with four axes for tensors, and a table of what each operator becomes.
+"""From the nodes of a program to layers: values with four axes, and a table of what operators become.
 
-Every operator that the chip can do has one function here, which looks at a node and adds layers, or says why it
-cannot. All refusals of a program are collected, so that a user sees them at once.
+Every operator that the chip can do has one function here, which looks at a node and adds layers, or says why
+it cannot. All refusals of a program are collected, so that a user sees them at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from graphflow.runtime.bm1684.compiler.tensors import Value, elements
 from graphflow.runtime.bm1684.isa import Shape
 
 FEW_ROWS = 16
-"""A matrix of fewer rows has them as its batch and its columns on the lanes; one of more has its rows there."""
+"""A matrix of fewer rows has them as its batch and its columns on the lanes; one of more its rows."""
 
 
 class Refused(BackendError):
