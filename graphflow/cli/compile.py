@@ -21,16 +21,16 @@ def add_parser(commands: Any) -> None:
         "write a model as a .bmodel file for the BM1684",
         """
         graphflow compile demo_out/model --target bm1684 --size batch=1 -o digits.bmodel
-        graphflow compile net.onnx --dry-run                  what each node becomes, and what it costs
+        graphflow compile net.onnx --dry-run
         graphflow compile net.onnx -o net.bmodel --timeline net.svg
-        graphflow compile net.onnx --size batch=1 --also batch=4 -o net.bmodel     a stage of each
+        graphflow compile net.onnx --size batch=1 --also batch=4 -o net.bmodel
         """,
         _act,
     )
     add_model(made)
     made.add_argument("--target", choices=("bm1684",), default="bm1684", help="the chip (bm1684)")
     made.add_argument("-o", "--output", metavar="FILE", help="the .bmodel file")
-    made.add_argument("--dry-run", action="store_true", help="print the report, and write no file")
+    made.add_argument("--dry-run", action="store_true", help="print what each node becomes and what it costs, and write no file")
     add_sizes(made)
     made.add_argument(
         "--also",
