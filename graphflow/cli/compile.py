@@ -30,7 +30,9 @@ def add_parser(commands: Any) -> None:
     add_model(made)
     made.add_argument("--target", choices=("bm1684",), default="bm1684", help="the chip (bm1684)")
     made.add_argument("-o", "--output", metavar="FILE", help="the .bmodel file")
-    made.add_argument("--dry-run", action="store_true", help="print what each node becomes and what it costs, and write no file")
+    made.add_argument(
+        "--dry-run", action="store_true", help="print what each node becomes and costs, and write no file"
+    )
     add_sizes(made)
     made.add_argument(
         "--also",
