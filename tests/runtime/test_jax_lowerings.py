@@ -10,6 +10,7 @@ import graphflow as gf
 from graphflow.optimizer.program import extract
 from graphflow.runtime.backend import CompileOptions, get_backend
 from graphflow.runtime.jax.lower_activation import _softplus
+from graphflow.runtime.jax.lower_softmax import may_be_product
 
 
 def test_softplus_is_right_to_the_last_bits():
@@ -92,3 +93,43 @@ def test_softmax_at_the_edges(say, dtype):
         assert made.dtype == wanted.dtype
         small = 1e-6 if dtype.itemsize >= 4 else 1e-2
         np.testing.assert_allclose(made.astype(np.float64), wanted.astype(np.float64), rtol=small)
+
+
+_PRODUCTS = {
+    "x": False,
+    "x * 2.0": True,
+    "gf.reshape(x * 2.0, (6, 4))": True,
+    "gf.exp(x)": True,
+    "gf.matmul(x, w)": False,
+    "gf.matmul(x, w) + 1.0": False,
+    "gf.matmul(x, w) * 0.5 + 1.0": True,
+    "gf.maximum(gf.matmul(x, w), 0)": False,
+    "gf.where(x > 0, gf.permute_dims(gf.reshape(x, (6, 4)), axes=(1, 0)), -1e9)": False,
+    "gf.where(x > 0, x * 2.0, -1e9)": True,
+    "gf.matmul(gf.reshape(x, (24, 1)), w[:1])": True,
+}
+
+
+@pytest.mark.parametrize("text", _PRODUCTS)
+def test_what_may_be_an_unrounded_product(text):
+    with gf.Graph():
+        given = {"gf": gf, "x": gf.placeholder("x", (4, 6)), "w": gf.variable("w", (6, 4))}
+        assert may_be_product(eval(text, given)) == _PRODUCTS[text]
+
+
+def test_what_a_body_is_given_and_what_lies_deep_may_be_a_product():
+    with gf.Graph():
+        x, found = gf.placeholder("x", (4, 6)), []
+        gf.fori_loop(0, 3, lambda i, h: found.append(may_be_product(h)) or h + 1.0, x)
+        deep = x
+        for _ in range(10_000):
+            deep = deep + x
+        assert found[0] and may_be_product(deep)
+
+
+@pytest.mark.parametrize(("scale", "count"), [(1, 0), (0.5, 1)])
+def test_softmax_has_a_minimum_where_its_input_is_a_product(scale, count):
+    with gf.Graph():
+        x = gf.placeholder("x", (8, 16))
+        program = extract([gf.nn.softmax(x if scale == 1 else x * scale)], feeds=[x])
+    assert get_backend("jax").compile(program, CompileOptions()).text().count(" minimum(") == count

@@ -7,11 +7,12 @@ holds where f rounds two numbers to one, and so loses which was larger.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphflow.ir import dims
 from graphflow.ir.builder import Builder
-from graphflow.ir.node import Tensor
+from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.signs import is_nonnegative
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
@@ -26,6 +27,9 @@ from graphflow.optimizer.rules.common import (
     reduced_before_move,
 )
 from graphflow.optimizer.rules.reduction import INNER, joined_axes
+
+_FEWEST_SUMMANDS = 16
+"""How many elements a partial sum has at least for the total to be made of such sums."""
 
 _ORDERED = ("max", "min", "all", "any")
 _SUMMED = ("sum", "mean", "prod", "logsumexp")
@@ -136,6 +140,39 @@ def merge_means(m: Match, b: Builder) -> Answer:
         return decline(f"{m.inner.name} has other users")
     axes = joined_axes(m.X.ndim, m.INNER, m.AXES, m.KEEPDIMS)
     return getattr(b, m.root.op.name)(m.X, axis=axes, keepdims=m.KEEPDIMS)
+
+
+@rule([P.sum(X)], safety="rounding", evidence="sampled", tags="stabilize")
+def sum_of_known_sums(m: Match, b: Builder) -> Answer:
+    """sum(x, a and b) = sum(sum(x, a), b) where sum(x, a) is computed anyway.
+
+    An element then goes through the roundings of two short sums instead of one long one, and x is read once.
+    """
+    axes, x = set(m.root.attrs["axis"]), m.root.inputs[0]
+    if x.dtype.kind != "float" or x.dtype.itemsize < 4 or not x.type.is_static:
+        return None
+    known = [
+        node
+        for node in m.rewriter.users[x]
+        if node.op is m.root.op and axes.issuperset(node.attrs["axis"]) and _is_worth_it(node, m.root)
+    ]
+    if not known:
+        return None
+    part = known[0]
+    inner, keeps = part.attrs["axis"], part.attrs["keepdims"]
+    left = [axis for axis in range(x.ndim) if keeps or axis not in inner]
+    rest = tuple([place for place, axis in enumerate(left) if axis in axes])
+    return in_place_of(m, _in_shape(b, b.sum(part.output, axis=rest, keepdims=False), m.output))
+
+
+def _is_worth_it(part: Node, whole: Node) -> bool:
+    """Whether partial sums are so few that adding them up costs little beside making them."""
+    count = math.prod([part.inputs[0].shape[axis] for axis in part.attrs["axis"]])
+    return len(part.attrs["axis"]) < len(whole.attrs["axis"]) and bool(count >= _FEWEST_SUMMANDS)
+
+
+def _in_shape(b: Builder, x: Tensor, like: Tensor) -> Tensor:
+    return x if x.shape == like.shape else b.reshape(x, shape=like.shape)
 
 
 # Scaled and shifted elements
@@ -277,6 +314,7 @@ RULES: tuple[Rule, ...] = (
     sum_of_permuted,
     sum_of_reshaped,
     merge_means,
+    sum_of_known_sums,
     sum_of_scaled,
     sum_of_negative,
     extreme_of_negative,

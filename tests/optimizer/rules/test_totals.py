@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import graphflow as gf
+from graphflow.optimizer.pipelines import optimize
+from graphflow.optimizer.program import extract
 from graphflow.optimizer.rules import totals as rules
 from tests.optimizer.rewriting import assert_declines, assert_rewrites, build, rewrite, values
 from tests.optimizer.rules.cases import Case
@@ -12,6 +15,7 @@ from tests.optimizer.rules.cases import Case
 X = "x: float32[4,7]"
 CUBE = "x: float32[2,3,4]"
 C = "c: float32[]"
+ROWS = "x: float32[3,20]"
 
 CASES = [
     Case(
@@ -63,6 +67,18 @@ CASES = [
         rules.merge_means,
         f"{CUBE} -> logsumexp(logsumexp(x, axis=0), axis=0)",
         "logsumexp(x, axis=(0, 1))",
+        1e-5,
+    ),
+    Case(
+        rules.sum_of_known_sums,
+        f"{ROWS} -> (sum(x), sum(x, axis=1, keepdims=True))",
+        "s = sum(x, axis=1, keepdims=True); (sum(s, axis=(0, 1)), s)",
+        1e-5,
+    ),
+    Case(
+        rules.sum_of_known_sums,
+        "x: float32[3,20,2] -> (sum(x, axis=(0, 1), keepdims=True), sum(x, axis=1))",
+        "s = sum(x, axis=1); (reshape(sum(s, axis=0), (1, 1, 2)), s)",
         1e-5,
     ),
     Case(
@@ -140,6 +156,45 @@ def test_shared_parts_stay() -> None:
     assert_declines(rules.extreme_of_negative, f"{X} -> m = negative(x); (m, max(m))", shared)
     assert_declines(rules.extreme_of_shifted, f"{X}, {C} -> m = add(x, c); (m, max(m))", shared)
     assert_declines(rules.extreme_of_rising, f"{X} -> m = exp(x); (m, max(m))", shared)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{X} -> (sum(x), sum(x, axis=1))",
+        f"{ROWS} -> (sum(x, axis=1), sum(x, axis=1, keepdims=True))",
+        f"{ROWS} -> (sum(x, axis=0), sum(x, axis=1))",
+        f"{ROWS} -> (sum(x), mean(x, axis=1))",
+        "x: float16[3,20] -> (sum(x), sum(x, axis=1))",
+        "x: int32[3,20] -> (sum(x), sum(x, axis=1))",
+        "x: float32[n,20] -> (sum(x), sum(x, axis=1))",
+        "x: float32[3,0] -> (sum(x), sum(x, axis=1))",
+    ],
+)
+def test_totals_that_partial_sums_do_not_make(text: str) -> None:
+    assert_declines(rules.sum_of_known_sums, text)
+
+
+@pytest.mark.parametrize("level", ["O2", "O3"])
+def test_a_total_is_made_of_the_sums_of_a_gradient(level: str) -> None:
+    with gf.Graph():
+        x, y = (gf.placeholder(name, (6, 32)) for name in "xy")
+        loss = gf.sum(x / gf.sqrt(gf.sum(x * x, axis=-1, keepdims=True)) * y)
+        program = optimize(extract([loss, *gf.gradients(loss, [x])], feeds=[x, y]), level)
+    assert program.outputs[0].node.inputs[0].node.op.name == "sum"
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal((6, 32)).astype(np.float32) for _ in range(2)]
+    unit = given[0] / np.sqrt(np.sum(given[0].astype(np.float64) ** 2, axis=-1, keepdims=True))
+    np.testing.assert_allclose(values(program, given)[0], np.sum(unit * given[1]), atol=1e-5)
+
+
+def test_sums_with_infinities_of_both_signs() -> None:
+    program = build(f"{ROWS} -> (sum(x), sum(x, axis=1))")
+    rewrite(program, [rules.sum_of_known_sums])
+    for bad, wanted in (([np.inf], np.inf), ([-np.inf, np.inf], np.nan), ([np.nan, 1], np.nan)):
+        x = np.ones((3, 20), np.float32)
+        x[: len(bad), 4] = bad
+        np.testing.assert_array_equal(values(program, [x])[0], wanted)
 
 
 def test_signs_matter() -> None:
