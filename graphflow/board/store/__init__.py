@@ -29,6 +29,7 @@ All of `LogDirectory`, none of which waits for files but `refresh`, `wait` and `
     hparams(run) -> Settings | None  # values, metrics, group, status, started, ended
     graph(run) -> dict | None  # as graph.json has it, made of TensorBoard's form if need be
     side(run, kind) -> dict | None  # kind: graph, journal, memory, profile: see train.side_files
+    place(run) -> str  # its folder below root
     refresh() -> bool  # read now, in this thread; whether anything came
     wait(timeout=None) -> bool  # until all that is there has been read once
     close()  # stops, and writes the index; also a context manager

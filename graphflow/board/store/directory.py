@@ -294,6 +294,11 @@ class LogDirectory:
             folder = self._run(run).folder
         return side.read(self.root, folder, kind)
 
+    def place(self, run: str) -> str:
+        """The folder of a run below `root`; NotLogged if there is no such run."""
+        with self._lock:
+            return self._run(run).folder
+
     def graph(self, run: str) -> dict[str, Any] | None:
         """The graph of a run, as `graph.json` has it; from TensorBoard's form where there is no such file.
 
