@@ -17,7 +17,7 @@ LINT = lint=0; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench conformance fuzz-onnx fuzz-saved-models fuzz-tflite fuzz-events vendor-simulator clean
+.PHONY: help demo test lint format bench conformance fuzz-onnx fuzz-saved-models fuzz-tflite fuzz-events fuzz-board vendor-simulator clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -26,8 +26,14 @@ demo: $(VENV)/demo.stamp  ## train on digits, explain, plan, draw, save and relo
 	$(VENV)/bin/graphflow demo --out $(DEMO_OUT)
 
 # Both halves always run, so that one call shows all that is wrong; pytest's closing line comes last.
+# GRAPHFLOW_BM1684_CMODEL=fetch gets the BM1684's simulator first, and goes on without it where it is not to be had.
 test: $(VENV)/test.stamp  ## lint and run the tests; PYTEST_ARGS="-k name" chooses among them
-	@$(LINT); \
+	@if [ "$$GRAPHFLOW_BM1684_CMODEL" = fetch ]; then \
+	  GRAPHFLOW_BM1684_CMODEL=$$($(RUN) tests/runtime/bm1684/fetch_vendor.py --path) || { \
+	    GRAPHFLOW_BM1684_CMODEL=; echo "Going on without the BM1684's own simulator: its tests are skipped."; }; \
+	  export GRAPHFLOW_BM1684_CMODEL; \
+	fi; \
+	$(LINT); \
 	$(RUN) -m pytest tests -q -n $(PYTEST_JOBS) $(PYTEST_ARGS) || exit $$?; \
 	if [ $$lint -ne 0 ]; then echo "The tests passed, but lint did not: see above."; exit $$lint; fi
 
@@ -49,6 +55,9 @@ fuzz-onnx: $(VENV)/test.stamp  ## load 20,000 damaged ONNX files
 
 fuzz-events: $(VENV)/test.stamp  ## read 20,000 damaged log directories
 	$(RUN) -m tests.board.store.fuzz --count 20000
+
+fuzz-board: $(VENV)/test.stamp  ## show 20,000 damaged graphs, journals, plans, profiles and compiled models
+	$(RUN) -m tests.board.fuzz_graph --count 20000
 
 fuzz-tflite: $(VENV)/test.stamp  ## load 20,000 damaged TensorFlow Lite files
 	$(RUN) -m tests.io.tflite.fuzz --count 20000

@@ -63,7 +63,7 @@ def _whole(cache: SideCache, run: str, profile: dict[str, Any] | None) -> GraphV
     content = cache.log.graph(run)
     if content is None:
         raise NotLogged(f"the run {run!r:.80} has no graph", hint="write it by writer.graph(tensor.graph)")
-    return GraphView(content["nodes"], node_seconds(profile))
+    return GraphView(content.get("nodes", []), node_seconds(profile))
 
 
 def _journal(request: Request) -> JournalView:

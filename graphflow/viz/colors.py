@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from graphflow.ir.dtypes import DType
 from graphflow.ir.node import Node
+from graphflow.ir.opdef import OpDef
 
 TEXT = "#1a1a1a"
 QUIET = "#5c5c5c"
@@ -122,12 +123,17 @@ def paint_of(node: Node) -> Paint:
     >>> paint_of(gf.exp(gf.constant(1.0)).node).label
     'elementwise'
     """
-    if node.op.name == "variable":
+    return operator_paint(node.op)
+
+
+def operator_paint(op: OpDef) -> Paint:
+    """The colours of the nodes of an operator."""
+    if op.name == "variable":
         return VARIABLE
-    if node.op.name == "constant":
+    if op.name == "constant":
         return CONSTANT
-    if node.op.name == "dimension":
+    if op.name == "dimension":
         return SHAPE
-    if "nullary_input" in node.op.traits:
+    if "nullary_input" in op.traits:
         return INPUT
-    return _BY_FAMILY.get(node.op.family, OTHER)
+    return _BY_FAMILY.get(op.family, OTHER)

@@ -30,6 +30,7 @@ from graphflow.board.security import own_hosts
 from graphflow.board.store import LogDirectory, side
 from graphflow.errors import FileFormatError, GraphFlowError
 from graphflow.runtime.bm1684 import bmodel
+from tests.board.fuzz_graph import fuzz
 from tests.board.graph_logs import chain, node, write_graph_logs, write_side
 from tests.board.logs import HOSTILE
 
@@ -360,6 +361,7 @@ def test_odd_side_files_are_shown_or_refused(kind: str, tmp_path: Path) -> None:
     with LogDirectory(tmp_path, index=None, refresh=0) as log:
         log.refresh()
         client = opened(log)
+        assert client.get(f"/api/{paths[0]}", params={"run": "r"}).status_code in (200, 404)
         for key in ODD_FILES[kind]:
             for value in (*ODD, list(ODD_RECORDS)):
                 write_side(tmp_path / "r", kind, {key: value})
@@ -496,3 +498,8 @@ def _mutated(data: bytes, random: np.random.Generator) -> bytes:
     for _ in range(int(random.integers(0, 3)) if made else 0):
         made[int(random.integers(len(made)))] ^= 1 << int(random.integers(8))
     return bytes(made)
+
+
+def test_damaged_files_are_shown_or_refused() -> None:
+    outcomes = fuzz(250)
+    assert outcomes[True] > 50 and outcomes[False] > 20

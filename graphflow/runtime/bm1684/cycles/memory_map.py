@@ -148,7 +148,8 @@ def _cells(spans: Sequence[Span], axis: Axis) -> np.ndarray:
             min(max(int((time - axis.start) * scale), -1), _COLUMNS - 1) for time in (span.start, span.end)
         )
         for touch in touches(span.command):
-            rows = slice(touch.low // _CELL_BYTES, (touch.high - 1) // _CELL_BYTES + 1)
+            # a damaged command may reach over the end of the lanes
+            rows = slice(touch.low // _CELL_BYTES, min((touch.high - 1) // _CELL_BYTES + 1, _ROWS))
             if last >= 0:
                 flags[rows, max(first, 0) : last + 1] |= _bit(span, touch)
             if not touch.write:
