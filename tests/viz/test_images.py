@@ -10,7 +10,8 @@ import pytest
 from tests.viz.test_geometry import check
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SHOWN = re.findall(r"!\[[^\]]+\]\((images/[\w.]+)\)", (DOCS / "pictures.md").read_text("utf-8"))
+PAGES = [path.read_text("utf-8") for path in sorted(DOCS.glob("*.md"))]
+SHOWN = sorted({name for page in PAGES for name in re.findall(r"!\[[^\]]+\]\((images/[\w-]+\.svg)\)", page)})
 
 
 def test_the_manual_shows_some() -> None:
