@@ -1,14 +1,15 @@
-"""Seven well-known networks as GraphFlow graphs, for benchmarks and, made small, for tests.
+"""Nine well-known networks as GraphFlow graphs, for benchmarks and, made small, for tests.
 
     python benchmarks/networks.py
 
 prints what each consists of. Every function takes sizes as parameters and gives a `Network`: ResNet-50,
-MobileNet-v2, a U-Net and a small CNN for digits, in NCHW; a BERT-base-sized encoder, a GPT-2-small-sized
-decoder, and an LSTM. All take three keywords more:
+MobileNet-v2, a U-Net, YOLOv5s and a small CNN for digits, in NCHW; a BERT-base-sized encoder, a
+GPT-2-small-sized decoder, a block of ViT-B/16, and an LSTM. All take three keywords more:
 
     weights: "variable" or "constant"; the values are the same, drawn from the seed.
     train: whether there are labels, a loss and an Update (Adam). Batch norms then use the statistics of
-        the batch; else they have given ones, as networks ready for use have.
+        the batch; else they have given ones, as networks ready for use have. YOLOv5s and the block of ViT
+        are only run.
     seed: of the weights.
 
 Sizes of batches may be names, which makes them unknown. Weights are drawn so that values neither vanish
@@ -255,6 +256,63 @@ def unet(
         return make.finish("unet", graph, x, logits, {}, (batch, image, image))
 
 
+def yolov5s(
+    batch: Any = 1,
+    classes: int = 80,
+    image: int = 640,
+    width: int = 32,
+    *,
+    weights: str = "variable",
+    train: bool = False,
+    seed: int = 0,
+) -> Network:
+    """YOLOv5s, release 6 (Jocher et al. 2021): 7.2 M weights, 16.5 GFLOP for an image of 640 x 640.
+
+    Its outputs are what the three convolutions of its head say, by steps of 8, 16 and 32 pixels, before boxes
+    are made of them. `image=64, width=8` is a small one.
+    """
+    if train:
+        raise ValueError("yolov5s is only run: it has no loss here")
+    make = _Weights(weights, train, seed)
+
+    def conv(x: Tensor, filters: int, kernel: int, strides: int = 1) -> Tensor:
+        return gf.nn.silu(make.batch_norm(make.conv(x, filters, kernel, strides)))
+
+    def partial(x: Tensor, filters: int, count: int, shortcut: bool = True) -> Tensor:
+        """The paper's C3: half of the channels through a chain of blocks, half past it."""
+        h, half = conv(x, filters // 2, 1), filters // 2
+        for _ in range(count):
+            made = conv(conv(h, half, 1), half, 3)
+            h = h + made if shortcut else made
+        return conv(gf.concat([h, conv(x, half, 1)], axis=1), filters, 1)
+
+    with gf.Graph("yolov5s") as graph:
+        x = gf.placeholder("image", (batch, 3, image, image))
+        first = make.normal("kernel", (width, 3, 6, 6), math.sqrt(2 / 108))
+        h = gf.nn.silu(make.batch_norm(gf.nn.conv(x, first, strides=2, padding=2)))
+        h = partial(conv(h, 2 * width, 3, 2), 2 * width, 1)
+        fine = partial(conv(h, 4 * width, 3, 2), 4 * width, 2)
+        middle = partial(conv(fine, 8 * width, 3, 2), 8 * width, 3)
+        h = partial(conv(middle, 16 * width, 3, 2), 16 * width, 1)
+        pooled = [conv(h, 8 * width, 1)]
+        for _ in range(3):
+            pooled.append(gf.nn.max_pool(pooled[-1], 5, strides=1, padding=2))
+        coarse = conv(conv(gf.concat(pooled, axis=1), 16 * width, 1), 8 * width, 1)
+        h = gf.concat([gf.nn.upsample(coarse, 2), middle], axis=1)
+        middle = conv(partial(h, 8 * width, 1, shortcut=False), 4 * width, 1)
+        h = gf.concat([gf.nn.upsample(middle, 2), fine], axis=1)
+        found = [partial(h, 4 * width, 1, shortcut=False)]
+        h = gf.concat([conv(found[0], 4 * width, 3, 2), middle], axis=1)
+        found.append(partial(h, 8 * width, 1, shortcut=False))
+        h = gf.concat([conv(found[1], 8 * width, 3, 2), coarse], axis=1)
+        found.append(partial(h, 16 * width, 1, shortcut=False))
+        said = []
+        for features in found:
+            bias = gf.reshape(make.near("bias", 3 * (5 + classes), 0.0), (1, -1, 1, 1))
+            said.append(make.conv(features, 3 * (5 + classes), 1) + bias)
+    return Network("yolov5s", graph, [x], said)
+
+
 def digits_cnn(
     batch: Any = 32,
     classes: int = 10,
@@ -361,6 +419,30 @@ def gpt2(
         return make.finish("gpt2", graph, tokens, logits, {"tokens": vocabulary}, (batch, length))
 
 
+def vit_block(
+    batch: Any = 1,
+    length: int = 197,
+    features: int = 768,
+    heads: int = 12,
+    *,
+    weights: str = "variable",
+    train: bool = False,
+    seed: int = 0,
+) -> Network:
+    """One of the twelve blocks of ViT-B/16 (Dosovitskiy et al. 2020) on 197 tokens: 2.9 GFLOP.
+
+    `length=17, features=32, heads=2` is a small one.
+    """
+    if train:
+        raise ValueError("vit_block is only run: it has no loss here")
+    make = _Weights(weights, train, seed)
+    with gf.Graph("vit_block") as graph:
+        x = gf.placeholder("tokens", (batch, length, features))
+        h = x + _attention(make, make.layer_norm(x), heads, causal=False)
+        h = h + _net(make, make.layer_norm(h), 4 * features)
+    return Network("vit_block", graph, [x], [h])
+
+
 def lstm(
     batch: Any = 16,
     length: int = 64,
@@ -389,7 +471,8 @@ def lstm(
         return make.finish("lstm", graph, tokens, make.dense(h, vocabulary), limits, (batch, length))
 
 
-NETWORKS = {net.__name__: net for net in (resnet50, mobilenet_v2, unet, digits_cnn, bert, gpt2, lstm)}
+_ALL = (resnet50, mobilenet_v2, unet, yolov5s, digits_cnn, bert, gpt2, vit_block, lstm)
+NETWORKS = {net.__name__: net for net in _ALL}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/pictures.md into docs/images/: `PYTHONPATH=. python docs/draw_images.py`."""
+"""Draws the pictures of the manual into docs/images/: `PYTHONPATH=. python docs/draw_images.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import graphflow as gf
 from benchmarks import networks
+from graphflow.runtime.bm1684.cycles import draw_local_memory, draw_timeline
 
 FOLDER = Path(__file__).resolve().parent / "images"
 
@@ -26,7 +27,18 @@ def draw(folder: Path = FOLDER) -> list[Path]:
         ),
         gf.viz.draw_pass(report, folder / "optimizer.svg"),
         memory.picture(folder / "memory.svg", "the training step of a digits CNN"),
+        *draw_chip(folder),
     ]
+
+
+def draw_chip(folder: Path) -> list[Path]:
+    """Draw ResNet-50 on the BM1684: the first part of what both engines do, and the local memory."""
+    net = networks.resnet50(weights="constant")
+    compiled = gf.compile(gf.Model(inputs=net.inputs, outputs=net.outputs))
+    places = [folder / "bm1684-timeline.svg", folder / "bm1684-memory.svg"]
+    draw_timeline(compiled.cycles, places[0], title="the first part of ResNet-50", end=5e-4)
+    draw_local_memory(compiled.cycles, places[1])
+    return places
 
 
 if __name__ == "__main__":

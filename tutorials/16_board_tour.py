@@ -91,7 +91,7 @@ else:
 #   ![curves](../docs/images/board-scalars.png)
 #
 # * **Graph** opens scope by scope. Choose a node: its line in your program, its curves, time, memory and
-#   gradients stand beside it. *Optimizer* has a slider through the passes: what each folded, fused and removed.
+#   gradients stand beside it. *Optimizer* has a slider through the passes: what each folded and removed.
 #
 #   ![the graph](../docs/images/board-graph.png)
 #   ![the optimizer's journal](../docs/images/board-optimizer.png)

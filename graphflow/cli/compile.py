@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.cli.options import add_level, add_model, add_sizes, command, load_model, read_sizes
-from graphflow.errors import AttributeValueError
+from graphflow.errors import AttributeValueError, BackendError
 from graphflow.files import atomic_write
 
+if TYPE_CHECKING:
+    from graphflow.deploy import Preflight
+
 REFUSED = 2
-"""The exit status for a model that the chip cannot run."""
+"""The exit status for a model, or for a file or inputs of one, that the chip cannot run."""
 
 
 def add_parser(commands: Any) -> None:
@@ -57,21 +60,30 @@ def _act(options: argparse.Namespace) -> int:
     model = load_model(options.model)
     sizes = [read_sizes(options.size), *[read_sizes(one.split(",")) for one in options.also]]
     chosen = {"target": options.target, "level": options.level, "signature": options.signature}
-    report = deploy.preflight(model, sizes=sizes[0], **chosen)
-    print(report)
-    if options.json is not None:
-        with atomic_write(options.json) as file:
-            file.write(report.to_json().encode())
-    if not report.supported:
-        return REFUSED
-    if options.output is not None or options.timeline is not None:
+    try:
         made = deploy.compile(model, sizes=sizes, **chosen)
-        print(made.memory)
-        if options.timeline is not None:
-            from graphflow.runtime.bm1684.cycles import draw_timeline
+    except BackendError:
+        reports = [deploy.preflight(model, sizes=one, **chosen) for one in sizes]
+        refused = [report for report in reports if not report.supported]
+        if not refused:
+            raise
+        _tell(refused[0], options.json)
+        return REFUSED
+    _tell(made.report, options.json)
+    print(made.memory)
+    if options.timeline is not None:
+        from graphflow.runtime.bm1684.cycles import draw_timeline
 
-            draw_timeline(made.cycles, options.timeline)
-        if options.output is not None and not options.dry_run:
-            made.save(options.output)
-            print("wrote", options.output)
+        draw_timeline(made.cycles, options.timeline)
+    if options.output is not None and not options.dry_run:
+        made.save(options.output)
+        print("wrote", options.output)
     return 0
+
+
+def _tell(report: Preflight, path: str | None) -> None:
+    """Print a report, and write it as JSON if a file for that is named."""
+    print(report)
+    if path is not None:
+        with atomic_write(path) as file:
+            file.write(report.to_json().encode())

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
+from graphflow.cli.compile import REFUSED
 from graphflow.cli.options import command
 from graphflow.cli.run import check_ending, read_feeds, write_answers
-from graphflow.errors import FileFormatError
+from graphflow.errors import FeedError, FileFormatError
+
+if TYPE_CHECKING:
+    from graphflow.runtime.bm1684.bmodel import BModel
 
 
 def add_parser(commands: Any) -> None:
@@ -39,16 +44,31 @@ def add_parser(commands: Any) -> None:
     made.add_argument("-o", "--output", metavar="FILE", help="write the outputs to a .npz or .npy file")
 
 
-def _act(options: argparse.Namespace) -> None:
-    from graphflow.runtime.bm1684 import bmodel
-    from graphflow.runtime.bm1684.simulator import simulate
+def _act(options: argparse.Namespace) -> int:
+    from graphflow.runtime.bm1684.simulator import ChipFault, simulate
 
     check_ending(options.output)
-    if not bmodel.is_bmodel(options.model):
-        raise FileFormatError(
-            f"{options.model!r} is no .bmodel file",
-            hint=f"graphflow compile {options.model} -o net.bmodel makes one of a model",
-        )
-    model = bmodel.load(options.model)
-    answers = simulate(model, read_feeds(options.feed), options.order)
+    feeds = read_feeds(options.feed)
+    try:
+        answers = simulate(_load(options.model), feeds, options.order)
+    except (FileFormatError, FeedError, ChipFault) as error:
+        print(error.at_no_line(), file=sys.stderr)
+        return REFUSED
     write_answers(answers, options.output)
+    return 0
+
+
+def _load(path: str) -> BModel:
+    """The content of a .bmodel file.
+
+    Raises:
+        FileFormatError: if it is another one, damaged, or for another chip.
+    """
+    from graphflow.runtime.bm1684 import bmodel
+
+    if not bmodel.is_bmodel(path):
+        raise FileFormatError(
+            f"{path!r} is no .bmodel file",
+            hint=f"graphflow compile {path} -o net.bmodel makes one of a model",
+        )
+    return bmodel.load(path)

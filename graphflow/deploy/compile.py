@@ -121,7 +121,7 @@ class Compiled:
 
         if not isinstance(feeds, Mapping):
             raise FeedError(f"the feeds are {feeds!r:.80}", hint="pass a dict from input names to arrays")
-        arrays = {name: _as_float(np.asarray(value)) for name, value in feeds.items()}
+        arrays = {name: _array(name, value) for name, value in feeds.items()}
         return simulate(self.bmodel, arrays, order)
 
     def __repr__(self) -> str:
@@ -187,9 +187,25 @@ def _traffic(stage: Stage) -> tuple[int, int]:
 
     moved = sum([ddr_bytes(command) for stream in stage.streams for command in stream.gdma])
     ends = sum([info.bytes for info in (*stage.stage.inputs, *stage.stage.outputs)])
-    return moved, ends + len(stage.ddr.data)
+    return moved, ends + _constant_bytes(stage)
 
 
-def _as_float(array: np.ndarray) -> np.ndarray:
-    """Doubles as the float32 that the chip takes; anything else as it is, so that a wrong dtype is named."""
+def _constant_bytes(stage: Stage) -> int:
+    """Bytes of the coefficients and constants that a stage reads, each counted once."""
+    from graphflow.runtime.bm1684.compiler.schedule import buffers_of
+
+    data = {}
+    for buffer in buffers_of(stage.plan.steps):
+        source = None if buffer.load is None else getattr(buffer.load.source, "root", buffer.load.source)
+        if source is not None and source.data is not None:
+            data[source] = 4 * source.data.size
+    return sum(data.values())
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """What is fed, doubles as float32; anything else as it is, so that a wrong dtype is named."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise FeedError(f"the feed {name!r} is no array: {error}", hint="feed an array of numbers") from error
     return array.astype(np.float32) if array.dtype == np.float64 else array

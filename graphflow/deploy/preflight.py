@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from graphflow.deploy.program import check_target, prepare
+from graphflow.deploy.program import check_target, listed_sizes, prepare
 
 if TYPE_CHECKING:
     from graphflow.ir.node import Node
@@ -85,19 +85,7 @@ class Preflight:
 
     def __str__(self) -> str:
         lines = [] if self.supported else self._complaints()
-        head = (
-            "node",
-            "operator",
-            "layer",
-            "group",
-            "slices",
-            "local",
-            "DDR bytes",
-            "tiu us",
-            "gdma us",
-            "bound",
-        )
-        table = [head, *[_cells(row, self.supported) for row in self.rows]]
+        table = [_HEAD, *[_cells(row, self.supported) for row in self.rows]]
         widths = [max([len(row[column]) for row in table]) for column in range(len(_HEAD))]
         for row in table:
             left = [cell.ljust(wide) for cell, wide in zip(row[:3], widths)]
@@ -154,7 +142,7 @@ def preflight(
     from graphflow.runtime.bm1684.compiler.driver import Unsupported, compile_program
     from graphflow.runtime.bm1684.compiler.errors import TooLarge
 
-    prepared = prepare(model, sizes or {}, level, signature, check_target(target))
+    prepared = prepare(model, listed_sizes(sizes)[0], level, signature, check_target(target))
     try:
         made = compile_program(prepared.program, prepared.inputs, prepared.outputs)
     except Unsupported as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from graphflow.errors import AttributeValueError, GraphError
@@ -48,9 +49,13 @@ def prepare(
     """The program of one signature for given sizes.
 
     Raises:
-        AttributeValueError: if a size is not given, or none of the model's.
+        AttributeValueError: if a size is not given, no whole number, or none of the model's.
         GraphError: if there is no such signature.
     """
+    from graphflow.model import Model
+
+    if not isinstance(model, Model):
+        raise AttributeValueError(f"{model!r:.80} is no model", hint="pass gf.Model(inputs=[x], outputs=[y])")
     chosen = model.signatures.get(model.default if signature is None else signature)
     if chosen is None:
         raise GraphError(
@@ -75,6 +80,11 @@ def _check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
             hint=f"pass sizes={{{', '.join(f'{name!r}: 1' for name in missing)}}}, or {said}; a list of such "
             "makes a stage of each",
         )
+    for name, size in sizes.items():
+        if not _is_size(size):
+            raise AttributeValueError(
+                f"the size {name!r} is {size!r:.40}", hint="a size is a whole number from 1 on"
+            )
     strange = [name for name in sizes if name not in known]
     if strange:
         raise AttributeValueError(
@@ -82,8 +92,28 @@ def _check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
         )
 
 
+def _is_size(size: object) -> bool:
+    return not isinstance(size, bool) and isinstance(size, Integral) and int(size) >= 1
+
+
 def listed_sizes(sizes: Mapping[str, int] | Sequence[Mapping[str, int]] | None) -> list[Mapping[str, int]]:
-    """What a user gave for sizes, as one mapping for each stage."""
+    """What a user gave for sizes, as one mapping for each stage.
+
+    Raises:
+        AttributeValueError: if it is neither a mapping nor a list of different ones.
+    """
     if sizes is None:
         return [{}]
-    return [sizes] if isinstance(sizes, Mapping) else list(sizes)
+    given = [sizes] if isinstance(sizes, Mapping) else sizes
+    if (
+        not isinstance(given, (list, tuple))
+        or not given
+        or not all(isinstance(one, Mapping) for one in given)
+    ):
+        raise AttributeValueError(
+            f"the sizes are {sizes!r:.80}", hint="pass a dict such as {'batch': 1}, or a list of those"
+        )
+    for number, one in enumerate(given):
+        if one in given[:number]:
+            raise AttributeValueError(f"the sizes {dict(one)} are given twice", hint="each makes a stage")
+    return list(given)

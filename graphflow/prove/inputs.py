@@ -52,7 +52,7 @@ def generate(what: Any, seed: int = 0, special: bool = False) -> dict[str, np.nd
     for attempt in range(_ATTEMPTS):
         sizes = {name: _size(symbol, attempt, rng) for name, symbol in sorted(symbols.items())}
         try:
-            made = {name: _array(tensor, sizes, rng, special) for name, tensor in subject.inputs.items()}
+            made = {name: drawn(tensor, sizes, rng, special) for name, tensor in subject.inputs.items()}
             subject.case("generated", made)
             return made
         except GraphFlowError as error:
@@ -75,7 +75,10 @@ def _size(symbol: Any, attempt: int, rng: np.random.Generator) -> int:
     return max(symbol.min, size) if symbol.max is None else min(max(symbol.min, size), symbol.max)
 
 
-def _array(tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator, special: bool) -> np.ndarray:
+def drawn(
+    tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator, special: bool = False
+) -> np.ndarray:
+    """An array of a tensor's type, for given values of its symbolic sizes."""
     shape = tuple([int(dims.substitute(size, sizes)) for size in tensor.shape])
     dtype = tensor.dtype
     if dtype.kind == "bool":

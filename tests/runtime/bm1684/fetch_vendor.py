@@ -7,15 +7,20 @@ installed. The tests compare with it where GRAPHFLOW_BM1684_CMODEL names it.
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 WHEEL = "tpu_mlir==1.18.1"
 PYTHON = "3.10"
 """The Python of the wheel; the libraries need none."""
+
+MOST_SECONDS = 600
+"""For how long the wheel may be on its way."""
 
 LIBRARIES = ("libcmodel_1684.so", "libbmrt.so", "libbmlib.so", "libbackend_1684.so")
 
@@ -40,20 +45,48 @@ def unpack(wheel: Path, folder: Path) -> None:
             os.replace(unfinished, folder / name)
 
 
-def main() -> None:
-    """Fetch what is not there, and say how to use it."""
+def fetch(folder: Path) -> None:
+    """Put the libraries into a folder, from the package registry.
+
+    Raises:
+        SystemExit: if they cannot run here, or the registry does not give the wheel.
+    """
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise SystemExit(
+            f"{WHEEL} holds libraries for Linux on x86-64 alone; the other tests work without them"
+        )
+    print(f"Fetching {WHEEL} (228 MB, once)", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as place:
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            place,
+            "--retries",
+            "1",
+        ]
+        choice = ["--python-version", PYTHON, "--only-binary=:all:", WHEEL]
+        try:
+            failed = subprocess.run([*pip, *choice], timeout=MOST_SECONDS).returncode
+        except subprocess.TimeoutExpired:
+            failed = 1
+        if failed:
+            raise SystemExit(f"{WHEEL} cannot be fetched: see above; the other tests work without it")
+        unpack(next(Path(place).glob("*.whl")), folder)
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Fetch what is not there, and say how to use it; with `--path`, say where it is alone."""
     folder = cache()
     library = folder / LIBRARIES[0]
     if not all((folder / name).exists() for name in LIBRARIES):
-        print(f"Fetching {WHEEL} (228 MB, once)", file=sys.stderr)
-        with tempfile.TemporaryDirectory() as place:
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", place]
-            choice = ["--python-version", PYTHON, "--only-binary=:all:", WHEEL]
-            if subprocess.run([*pip, *choice]).returncode:
-                raise SystemExit(f"{WHEEL} cannot be fetched: see above; the other tests work without it")
-            unpack(next(Path(place).glob("*.whl")), folder)
-    print(f"export GRAPHFLOW_BM1684_CMODEL={library}")
+        fetch(folder)
+    print(library if "--path" in arguments else f"export GRAPHFLOW_BM1684_CMODEL={library}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

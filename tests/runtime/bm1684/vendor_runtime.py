@@ -6,11 +6,14 @@ The runtime (libbmrt) and its driver (libbmlib) lie beside the simulator that GR
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,18 +27,21 @@ def available() -> bool:
     return bool(LIBRARY) and all((Path(LIBRARY).parent / name).exists() for name in LIBRARIES)
 
 
-def run(path: Path, net: str, given: np.ndarray, made: tuple[int, ...]) -> np.ndarray:
-    """The output, of shape `made`, of a net in a file with one input and one output of fp32."""
+def run(
+    path: Path, net: str, given: Sequence[np.ndarray], made: Sequence[tuple[int, ...]]
+) -> list[np.ndarray]:
+    """The outputs, of shapes `made`, of a net of a file whose inputs and outputs are fp32, in its order."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        np.savez(place / "given.npz", given=given, made=np.array(made))
+        np.savez(place / "given.npz", *given)
+        (place / "made.json").write_text(json.dumps([list(shape) for shape in made]))
         call = [sys.executable, "-m", "tests.runtime.bm1684.vendor_runtime", str(path), net, folder]
         libraries = {**os.environ, "LD_LIBRARY_PATH": str(Path(LIBRARY).parent)}
-        done = subprocess.run(call, cwd=ROOT, env=libraries, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(call, cwd=ROOT, env=libraries, capture_output=True, text=True, timeout=900)
         if done.returncode:
             raise RuntimeError(f"the vendor's runtime failed: {done.stdout[-500:]} {done.stderr[-500:]}")
-        result: np.ndarray = np.load(place / "made.npy")
-        return result
+        with np.load(place / "made.npz") as arrays:
+            return [arrays[f"arr_{index}"] for index in range(len(made))]
 
 
 class _Shape(ctypes.Structure):
@@ -53,7 +59,8 @@ def main(path: str, net: str, folder: str) -> None:
         ctypes.CDLL(str(Path(LIBRARY).parent / name), mode=ctypes.RTLD_GLOBAL) for name in LIBRARIES
     )
     with np.load(Path(folder) / "given.npz") as arrays:
-        given, made = arrays["given"], np.zeros(arrays["made"], np.float32)
+        given = [np.ascontiguousarray(arrays[f"arr_{index}"]) for index in range(len(arrays.files))]
+    made = [np.zeros(shape, np.float32) for shape in json.loads((Path(folder) / "made.json").read_text())]
     device = ctypes.c_void_p()
     assert driver.bm_dev_request(ctypes.byref(device), 0) == 0
     runtime.bmrt_create.restype = ctypes.c_void_p
@@ -61,11 +68,12 @@ def main(path: str, net: str, folder: str) -> None:
     runtime.bmrt_load_bmodel.restype = runtime.bmrt_launch_data.restype = ctypes.c_bool
     handle = ctypes.c_void_p(runtime.bmrt_create(device))
     assert runtime.bmrt_load_bmodel(handle, path.encode())
-    shapes = _Shape.of(given.shape), _Shape()
-    places = [(ctypes.c_void_p * 1)(array.ctypes.data) for array in (given, made)]
-    sides = [(place, ctypes.byref(shape), 1) for place, shape in zip(places, shapes)]
-    assert runtime.bmrt_launch_data(handle, net.encode(), *sides[0], *sides[1], True)
-    np.save(Path(folder) / "made.npy", made)
+    sides: list[Any] = []
+    for tensors in (given, made):
+        places = (ctypes.c_void_p * len(tensors))(*[tensor.ctypes.data for tensor in tensors])
+        sides += [places, (_Shape * len(tensors))(*[_Shape.of(one.shape) for one in tensors]), len(tensors)]
+    assert runtime.bmrt_launch_data(handle, net.encode(), *sides, True)
+    np.savez(Path(folder) / "made.npz", *made)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from graphflow.runtime.bm1684.compiler.layers.layer import (
     Work,
     broadcast_box,
 )
+from graphflow.runtime.bm1684.compiler.layers.window import channel_tiles
 from graphflow.runtime.bm1684.compiler.package import Compiled, Interface, package, plan
 from graphflow.runtime.bm1684.compiler.placement import place_locally
 from graphflow.runtime.bm1684.compiler.schedule import demand, schedule
@@ -38,6 +39,10 @@ class Add(LocalLayer):
 
     halo: int = 0
     slowness: int = 1
+    tiled: bool = False
+
+    def tiles(self, box: Box, room: int) -> list[Box]:
+        return channel_tiles(box, 1) if self.tiled else [box]
 
     def needed(self, index: int, box: Box) -> Box:
         value = self.inputs[index]
@@ -59,7 +64,7 @@ class Add(LocalLayer):
                 )
             ]
 
-        return [Work(build=build, cycles=self.slowness * elements(box.shape) // 512 + 10)]
+        return [Work(build=build, counted=lambda: self.slowness * elements(box.shape) // 512 + 10)]
 
     def overwrites(self) -> tuple[int, ...]:
         return () if self.halo else (0, 1)
@@ -88,8 +93,10 @@ def programs(draw: st.DrawFn) -> tuple[list, list[Value], list[Value], Shape]:
         else:
             left, right = (values[-1 - draw(st.integers(0, min(3, len(values) - 1)))] for _ in range(2))
             made = Value(f"v{index}", shape)
-            halo = draw(st.integers(0, 2))
-            layer = Add(output=made, inputs=(left, right), nodes=(f"add{index}",), halo=halo)
+            if draw(st.integers(0, 4)) == 0:
+                left = Value(f"{left.name} again", shape, alias=left)
+            more = {"halo": draw(st.integers(0, 2)), "tiled": draw(st.booleans())}
+            layer = Add(output=made, inputs=(left, right), nodes=(f"add{index}",), **more)
         layers.append(layer)
         values.append(made)
     outputs = list(dict.fromkeys([values[-1], values[draw(st.integers(2, len(values) - 1))]]))
@@ -99,7 +106,7 @@ def programs(draw: st.DrawFn) -> tuple[list, list[Value], list[Value], Shape]:
 def expected(layers: list, fed: dict[str, np.ndarray], inputs: list[Value]) -> dict[Value, np.ndarray]:
     known = {value: fed[value.name] for value in inputs}
     for layer in layers:
-        given = [known[value] for value in layer.inputs]
+        given = [known[value.root] for value in layer.inputs]
         known[layer.output] = given[0] if isinstance(layer, TransferLayer) else given[0] + given[1]
     return known
 
@@ -146,7 +153,7 @@ def test_schedules_keep_order_and_memory(program) -> None:
             stored[item.value] = stored.get(item.value, 0) + 1
         else:
             done.add(id(item))
-            source = item.load.source
+            source = item.load.source.root
             assert source not in wanted or stored[source] == wanted[source]
     lives = list(made.lives.items())
     for index, (one, (first, last)) in enumerate(lives):
@@ -234,6 +241,44 @@ def test_a_group_ends_before_its_ids_are_used_up() -> None:
     groups = synchronize((load, "x") for _ in range(65_536))
     assert [len(group.gdma) for group in groups] == [65_535, 1]
     assert groups[1].gdma[0].id == 1
+
+
+def test_what_leaves_is_stored_tile_by_tile_while_the_next_is_computed() -> None:
+    shape = Shape(1, 256, 40, 40)
+    x, first, last = (Value(name, shape) for name in ("x", "first", "last"))
+    layers = [
+        Add(output=first, inputs=(x, x), tiled=True, slowness=50),
+        Add(output=last, inputs=(first, x), slowness=50),
+    ]
+    (group,) = grouped(layers, [first, last])
+    steps = steps_of([group])
+    assert [step.layer.output for step in steps] == [first, last] * 4
+    assert [len(step.stores) for step in steps] == [1] * 8
+    made = schedule(steps, COSTS, LANE_BYTES)
+    rest = sum(map(COSTS.load, [one for one in made.items if not isinstance(one, Step | Store)]))
+    assert made.seconds < rest + sum(map(COSTS.step, steps)) + 2 * COSTS.store(steps[-1].stores[0])
+
+
+def test_tiles_follow_only_what_has_the_same_channels_and_is_not_read_from_ddr() -> None:
+    shape = Shape(1, 128, 4, 4)
+    x, first, last = (Value(name, shape) for name in ("x", "first", "last"))
+    again = Value("again", shape, alias=first)
+    layers = [
+        Add(output=first, inputs=(x, x), tiled=True),
+        Add(output=last, inputs=(first, again)),
+    ]
+    (group,) = grouped(layers, [last])
+    assert [step.layer.output for step in steps_of([group])] == [first, first, last]
+
+
+def test_a_load_that_is_waited_for_comes_before_a_store() -> None:
+    shape = Shape(1, 64, 64, 64)
+    given, made = [[Value(f"{name}{index}", shape) for index in range(3)] for name in "xy"]
+    layers = tuple([Add(output=y, inputs=(given[0], x)) for x, y in zip(given, made)])
+    whole = (Box.whole(shape),) * 3
+    steps = steps_of([Group(layers=layers, leaving=tuple(made), slices=(whole,), room=0)])
+    kinds = [type(item).__name__ for item in schedule(steps, COSTS, LANE_BYTES).items]
+    assert kinds == ["Buffer", "Step"] * 3 + ["Store"] * 3
 
 
 def test_no_load_ahead_where_there_is_no_memory_for_it() -> None:

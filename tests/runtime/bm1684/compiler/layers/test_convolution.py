@@ -220,3 +220,15 @@ def test_what_the_chip_cannot_do_is_said() -> None:
     layer, _, _ = made(Shape(1, 1, 5, 5), 1, THREE)
     assert "pads are negative" in str(replace(layer, pads=Pads(-1, 0, 0, 0)).refusal())
     assert "steps up to 16" in str(replace(layer, insert=Window(16, 0)).refusal())
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("room", (1 << 18, 2000))
+def test_tiles_of_channels_take_the_same_work_as_all(name: str, room: int) -> None:
+    given, outputs, kernel, more = CASES[name]
+    layer, _, _ = made(given, outputs, kernel, **more)
+    box = Box.whole(layer.output.shape)
+    whole = layer.works(box, room)
+    works = [work for tile in layer.tiles(box, room) for work in layer.works(tile, room)]
+    assert sum(work.cycles for work in works) == sum(work.cycles for work in whole)
+    assert [work.coefficients for work in works] == [work.coefficients for work in whole]

@@ -56,6 +56,19 @@ def test_parts_of_the_matrix(columns: int, room: int, works: int) -> None:
     assert len(bench.works) == works
 
 
+def test_tiles_of_rows_take_as_long_as_all_rows() -> None:
+    layer, _, _ = made(1, 130, 200, 100)
+    box = Box.whole(layer.output.shape)
+    tiles = layer.tiles(box, 1 << 18)
+    assert [tile.shape.c for tile in tiles] == [64, 64, 2]
+    parts = [layer.works(tile, 1 << 18) for tile in tiles]
+    (whole,) = layer.works(box, 1 << 18)
+    assert sum(work.cycles for works in parts for work in works) == whole.cycles
+    assert {one for works in parts for work in works for one in work.coefficients} == set(whole.coefficients)
+    large, _, _ = made(1, 130, 4096, 256)
+    assert len(large.tiles(Box.whole(large.output.shape), 1 << 18)) == 1  # the matrix would have to stay
+
+
 def test_no_bias_takes_one_command() -> None:
     layer, x, wanted = made(1, 70, 40, 33, bias=False)
     bench = Bench(layer)

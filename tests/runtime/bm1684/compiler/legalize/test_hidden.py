@@ -8,6 +8,7 @@ import pytest
 import graphflow as gf
 from graphflow.optimizer.program import extract
 from graphflow.runtime.bm1684.compiler.layers.convolution import Convolution
+from graphflow.runtime.bm1684.compiler.layers.movement import Turned
 from graphflow.runtime.bm1684.compiler.layers.product import RowProduct
 from graphflow.runtime.bm1684.compiler.legalize import Legalizer, hidden
 from tests.runtime.bm1684.compiler.legalize.comparing import assert_close
@@ -55,6 +56,26 @@ def test_what_is_added_at_the_end_is_turned_too():
     for build in (before, residual, itself):
         assert_close(build, (2, 9, 33))
     assert_close(lambda x, z: network(x) + z, (2, 9, 33), (2, 9, 35))
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("rows,inner", [(130, 48), (64, 200), (197, 130)])
+def test_a_block_is_one_group_and_its_rows_are_turned_64_at_a_time(rows, inner):
+    with gf.Graph():
+        x = gf.placeholder("x", (1, rows, 34))
+        h = gf.matmul(gf.nn.layer_norm(x, draw(34), draw(34)), draw(34, 34)) + x
+        y = gf.matmul(
+            gf.nn.gelu(gf.matmul(gf.nn.layer_norm(h, draw(34), draw(34)), draw(34, inner))), draw(inner, 34)
+        )
+        y = y + h
+    fed = np.random.default_rng(0).standard_normal((1, rows, 34), np.float32)
+    model = gf.Model(inputs=[x], outputs={"y": y})
+    compiled = gf.compile(model)
+    (group,) = compiled.stages[0].plan.groups
+    stores = [len(step.stores) for step in compiled.stages[0].plan.steps if isinstance(step.layer, Turned)]
+    assert len(group.slices) == 1 and sum(stores) >= 2 * -(-rows // 64)
+    wanted = model.run({"x": fed}, backend="numpy")["y"]
+    np.testing.assert_allclose(compiled.simulate({"x": fed})["y"], wanted, atol=1e-5 * np.abs(wanted).max())
 
 
 def layers_of(rows, features, inner):

@@ -48,8 +48,58 @@ def test_vectors():
     assert_close(gf.matmul, (20,), (20,))
 
 
-def test_rows_of_more_elements_than_there_are_channels():
-    assert_close(lambda x: gf.matmul(x, draw(5000, 10)), (2, 5000))
+@pytest.mark.parametrize("rows,inner,columns", [(2, 5000, 10), (1, 4033, 70), (3, 20, 4100)])
+def test_rows_of_more_elements_than_there_are_channels(rows, inner, columns):
+    w, b = draw(inner, columns), draw(columns)
+    assert_close(lambda x: gf.nn.relu(gf.matmul(x, w) + b), (rows, inner))
+
+
+def test_rows_of_more_elements_than_the_data_mover_takes():
+    w = draw(66_000, 3)
+    assert_close(lambda x: gf.matmul(x, w), (1, 66_000), tolerance=1e-4)
+
+
+def legal(build, shape):
+    """The layers of what is made of a placeholder."""
+    with gf.Graph():
+        x = gf.placeholder("x", shape)
+        y = build(x)
+    legalizer = Legalizer()
+    legalizer.run(optimize(extract([y], feeds=[x], training=False), "O2"))
+    assert not legalizer.refusals
+    return legalizer.layers
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 128, 6, 6),
+        (2, 70, 8, 9),
+        (3, 6, 4, 5),
+        (1, 1, 40, 40),
+        (2, 65, 7, 1),
+        (1, 16, 65, 70),
+        (1, 2, 100, 90),
+    ],
+)
+def test_flattened_images_are_read_under_a_kernel_of_their_size(shape):
+    w, b = draw(int(np.prod(shape[1:])), 33), draw(33)
+    assert_close(lambda x: gf.matmul(gf.flatten(gf.nn.relu(x)), w) + b, shape)
+
+
+def test_a_dense_layer_behind_an_image_has_it_in_local_memory_and_its_weights_in_long_runs():
+    w, b = draw(128 * 36, 10), draw(10)
+    (made,) = legal(lambda x: gf.matmul(gf.flatten(x), w) + b, (1, 128, 6, 6))
+    assert isinstance(made, Convolution) and made.weights.shape == (10, 128, 6, 6)
+    assert made.inputs[0].alias is None and made.bias is not None
+    np.testing.assert_array_equal(made.weights.reshape(10, -1).T, w)
+    (single,) = legal(lambda x: gf.matmul(gf.flatten(x), draw(400, 3)), (1, 1, 20, 20))
+    assert single.weights.shape == (3, 400, 1, 1)  # one channel would have a pair's weights loaded
+
+
+def test_the_same_number_for_all_columns_is_a_bias():
+    (made,) = legal(lambda x: gf.nn.relu(gf.matmul(x, draw(20, 5)) + np.float32(0.5)), (2, 20))
+    assert made.relu and made.bias.tolist() == [0.5] * 5
 
 
 def test_a_bias_by_column_is_no_bias_by_row():
