@@ -16,7 +16,7 @@ from graphflow.runtime.bm1684.chip import LANE_BYTES
 from graphflow.runtime.bm1684.compiler.costs import COSTS
 from graphflow.runtime.bm1684.compiler.errors import TooLarge
 from graphflow.runtime.bm1684.compiler.layers.layer import Layer, LocalLayer, TransferLayer
-from graphflow.runtime.bm1684.compiler.schedule import demand, schedule
+from graphflow.runtime.bm1684.compiler.schedule import Schedule, demand, schedule
 from graphflow.runtime.bm1684.compiler.steps import Group, Step, steps_of
 from graphflow.runtime.bm1684.compiler.tensors import Box, Value
 
@@ -24,8 +24,8 @@ _ROOMS = (20 << 10, 10 << 10, 5 << 10)
 """Bytes a lane that the coefficients of one piece of work may take, the first that lets a group fit."""
 
 _SLICES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 112, 160)
-_HIDDEN = 0.75
-"""The part of a group's first loads and last stores that its neighbours hide."""
+_HIDDEN = (0.75, 0.4, 0.0)
+"""Parts of a group's first loads and last stores that its neighbours may hide; each gives a path to try."""
 
 _ROOM = LANE_BYTES * 15 // 16
 """What a group may take of every lane; a layer alone may take all."""
@@ -42,8 +42,11 @@ _CUTS = 3
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Choice:
+    """A group with the time of a simulated run, and how much of it its neighbours may hide."""
+
     group: Group
     seconds: float
+    ends: float = 0.0
 
 
 def grouped(layers: Sequence[Layer], outputs: Sequence[Value]) -> list[Group]:
@@ -78,14 +81,30 @@ class _Search:
             for value in layer.inputs:
                 self.read_last[value.root] = index
         self.crossing = self._crossing()
+        self.limits = self._limits()
 
     def run(self) -> list[Group]:
-        best: dict[int, tuple[float, int, Group | None]] = {0: (0.0, -1, None)}
+        edges: dict[int, list[tuple[int, _Choice]]] = {}
+        reached = {0}
         for start in range(len(self.layers)):
-            if start not in best:
-                continue
-            for end, choice in self.choices(start):
-                seconds = best[start][0] + choice.seconds
+            if start in reached:
+                edges[start] = list(self.choices(start))
+                reached.update([end for end, _ in edges[start]])
+        paths: list[list[Group]] = []
+        for hidden in _HIDDEN:
+            path = self.path(edges, hidden)
+            if path not in paths:
+                paths.append(path)
+        if len(paths) == 1:
+            return paths[0]
+        return min(paths, key=lambda path: schedule(steps_of(path), COSTS, _ROOM).seconds)
+
+    def path(self, edges: dict[int, list[tuple[int, _Choice]]], hidden: float) -> list[Group]:
+        """The groups from the first layer to the last that are fastest if so much of their ends is hidden."""
+        best: dict[int, tuple[float, int, Group | None]] = {0: (0.0, -1, None)}
+        for start, choices in edges.items():
+            for end, choice in choices:
+                seconds = best[start][0] + choice.seconds - hidden * choice.ends
                 if end not in best or seconds < best[end][0]:
                     best[end] = (seconds, start, choice.group)
         groups: list[Group] = []
@@ -104,9 +123,10 @@ class _Search:
             moved = Group(layers=(first,), leaving=(first.output,), slices=(), room=0)
             yield start + 1, _Choice(moved, COSTS.step(Step(first)))
             return
-        limit = self._limit(start)
+        limits = self.limits[start]
         found, beyond = False, 0
         for slices in _SLICES:
+            limit = limits[slices == 1]
             last = self._longest(start, limit, slices)
             if last is None:
                 continue
@@ -115,23 +135,31 @@ class _Search:
             for end in (last, *cuts):
                 group = self.fitting(start, end, slices)
                 if group is not None:
-                    yield end, _Choice(group, _seconds(group))
+                    yield end, _timed(group)
             beyond += last == limit
             if (slices == 1 and last == limit) or beyond > _BEYOND:
                 break
         if not found:
             yield start + 1, self._alone(start)
 
-    def _limit(self, start: int) -> int:
-        """The end of the layers after `start` that may share its group: no transfer, no alias within."""
-        for index in range(start, len(self.layers)):
-            layer = self.layers[index]
-            if isinstance(layer, TransferLayer):
-                return index
-            made = [self.made_by.get(value.root, -1) for value in layer.inputs if value.alias is not None]
-            if any(index > start and by >= start for by in made):
-                return index
-        return len(self.layers)
+    def _limits(self) -> list[tuple[int, int]]:
+        """For each layer the end of those that may share a group with it, in several slices and in one.
+
+        A transfer is alone. What is read again as an alias must be in DDR as a whole before.
+        """
+        last = len(self.layers)
+        again = [last] * last
+        for index, layer in reversed(list(enumerate(self.layers))):
+            for value in layer.inputs:
+                if value.alias is not None and value.root in self.made_by:
+                    again[self.made_by[value.root]] = index
+        made = []
+        whole = sliced = last
+        for index, layer in reversed(list(enumerate(self.layers))):
+            whole = index if isinstance(layer, TransferLayer) else whole
+            sliced = min(sliced, again[index])
+            made.append((min(sliced, whole), whole))
+        return made[::-1]
 
     def _longest(self, start: int, limit: int, slices: int) -> int | None:
         """The furthest end at which a group of so many slices still fits, found by doubling and halving."""
@@ -177,7 +205,7 @@ class _Search:
         group = Group(layers=(layer,), leaving=(layer.output,), slices=((boxes[0],),), room=_ROOMS[-1])
         while True:
             if _fits(group, LANE_BYTES):
-                return _Choice(group, _seconds(group))
+                return _timed(group)
             axis = next((axis for axis in axes if getattr(boxes[0].shape, axis) > 1), None)
             if axis is None:
                 raise TooLarge(layer, int(demand(steps_of([group])).max()))
@@ -225,16 +253,16 @@ def _fits(group: Group, room: int) -> bool:
     return int(demand(steps_of([probe])).max(initial=0)) <= room
 
 
-def _seconds(group: Group) -> float:
+def _timed(group: Group) -> _Choice:
     """How long a group takes in a simulated run; further slices take what the last of a few does."""
     few = [_run(dataclasses.replace(group, slices=group.slices[:count])) for count in _FEW]
-    each = few[1] - few[0] if len(group.slices) > _FEW[1] else 0.0
-    return few[1] + each * max(0, len(group.slices) - _FEW[1])
+    each = few[1].seconds - few[0].seconds if len(group.slices) > _FEW[1] else 0.0
+    each = max(0.0, each - (few[1].ends - few[0].ends) * _HIDDEN[0])
+    return _Choice(group, few[1].seconds + each * max(0, len(group.slices) - _FEW[1]), few[1].ends)
 
 
-def _run(group: Group) -> float:
-    made = schedule(steps_of([group]), COSTS, _ROOM)
-    return made.seconds - _HIDDEN * made.ends
+def _run(group: Group) -> Schedule:
+    return schedule(steps_of([group]), COSTS, _ROOM)
 
 
 def cut(layers: Sequence[Layer], leaving: Sequence[Value], slices: int) -> tuple[tuple[Box, ...], ...] | None:

@@ -28,6 +28,9 @@ PAGE = 4096
 _SHARES = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8, 0.7, 0.5, 0.0)
 """Shares of local memory that loads ahead may fill, tried one after the other."""
 
+_STATES = 4_000
+"""How long the planner searches before less is loaded ahead: a few seconds for thousands of buffers."""
+
 
 def place_locally(steps: Sequence[Step], costs: Costs) -> tuple[Schedule, dict[Buffer, int]]:
     """A schedule whose buffers fit into local memory, and their offsets.
@@ -53,7 +56,7 @@ def _offsets(buffers: Sequence[Buffer], made: Schedule) -> dict[Buffer, int] | N
         first, last = made.lives[buffer]
         planned.append(Planned(index, first, last + 1, buffer.bytes, alignment=ALIGNMENT))
     try:
-        found = allocate(planned, LANE_BYTES)
+        found = allocate(planned, LANE_BYTES, states=_STATES)
     except MemoryPlanError:
         return None
     return {buffer: found.offsets[index] for index, buffer in enumerate(buffers)}

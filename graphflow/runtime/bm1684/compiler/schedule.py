@@ -1,9 +1,9 @@
 """The order of both engines: a simulated run, in which the data mover loads ahead as far as memory allows.
 
 Steps keep their order. Whenever the data mover is free it takes, in this order: a load that the tensor unit
-waits for; a store that is ready; the first load of those ahead that fits, given what all steps up to its use
-need anyhow; else it waits for the tensor unit. Buffers that are loaded early or stored late live longer;
-these longer lives are what is placed in local memory afterwards.
+waits for, or would wait for if a store came first; a store that is ready; the first load of those ahead that
+fits, given what all steps up to its use need anyhow; else it waits for the tensor unit. Buffers that are
+loaded early or stored late live longer; these longer lives are what is placed in local memory afterwards.
 """
 
 from __future__ import annotations
@@ -167,13 +167,19 @@ class _Run:
         while self.finished < len(self.ends) and self.ends[self.finished] <= self.gdma:
             self.finished += 1
         here = len(self.ends)
-        starving = here < len(self.steps) and self.tiu <= self.gdma
+        storing = bool(self.stores) and self.stores[0][0] < self.finished
+        starving = here < len(self.steps) and self.tiu <= self.gdma + (self.longer(here) if storing else 0.0)
         if starving and self.load(forced=True):
             return True
-        if self.stores and self.stores[0][0] < self.finished:
+        if storing:
             self.store()
             return True
         return self.load(forced=False) or (not self.running() and self.load(forced=True))
+
+    def longer(self, here: int) -> float:
+        """How long the next store and then the loads that a step waits for take."""
+        waiting = [buffer for buffer in self.needs[here] if buffer not in self.loaded]
+        return self.costs.store(self.stores[0][1]) + sum([self.costs.load(buffer) for buffer in waiting])
 
     def running(self) -> bool:
         """Whether the tensor unit still has something to finish."""

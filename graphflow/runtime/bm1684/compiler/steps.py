@@ -126,6 +126,16 @@ def steps_of(groups: Sequence[Group]) -> list[Step]:
     return steps
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A layer with the buffers of its inputs and output, and the boxes that they hold."""
+
+    layer: LocalLayer
+    inputs: tuple[tuple[Buffer, Box], ...]
+    output: Buffer
+    box: Box
+
+
 class _Builder:
     """Makes the steps of one group."""
 
@@ -133,6 +143,8 @@ class _Builder:
         self.group, self.steps = group, steps
         self.leaving = set(group.leaving)
         self.made = {layer.output for layer in group.layers}
+        leaving = [index for index, layer in enumerate(group.layers) if layer.output in self.leaving]
+        self.last_leaving = max(leaving, default=-1)
         self.last_reader: dict[Value, int] = {}
         for index, layer in enumerate(group.layers):
             self.last_reader.update(dict.fromkeys(layer.inputs, index))
@@ -147,21 +159,89 @@ class _Builder:
             self.tiles = {}
             # A tile of the slice before is used again if it holds the same box.
             before, self.outside = self.outside, {}
-            for index, layer in enumerate(self.group.layers):
-                assert isinstance(layer, LocalLayer)
-                self.layer(index, layer, before)
-            self.store(dict(zip(self.group.leaving, slices)))
+            stored = set[Value]()
+            index = 0
+            while index < len(self.group.layers):
+                chain = self.chain(index)
+                ready = [self.prepare(at, before) for at in range(index, index + len(chain))]
+                stored |= self.together(ready, dict(zip(self.group.leaving, slices)))
+                index += len(chain)
+            self.store({value: box for value, box in zip(self.group.leaving, slices) if value not in stored})
             if not self.group.keeps:
                 self.kept = {}
 
-    def layer(self, index: int, layer: LocalLayer, before: dict[tuple[Value, Box], Buffer]) -> None:
+    def chain(self, index: int) -> list[LocalLayer]:
+        """A layer, and those behind it that can follow it tile by tile over channels.
+
+        Only where one of their values leaves: its tiles can then be stored while others are computed.
+        """
+        first = self.group.layers[index]
+        assert isinstance(first, LocalLayer)
+        made = [first]
+        ends = int(first.output in self.leaving)
+        if index > self.last_leaving or len(self.tiles_of(first)) == 1:
+            return made
+        for layer in self.group.layers[index + 1 : self.last_leaving + 1]:
+            if not isinstance(layer, LocalLayer) or not self.follows(layer, made):
+                break
+            made.append(layer)
+            ends = len(made) if layer.output in self.leaving else ends
+        return made[: max(1, ends)]
+
+    def tiles_of(self, layer: LocalLayer) -> list[Box]:
+        return layer.tiles(self.boxes[layer.output], self.group.room)
+
+    def follows(self, layer: LocalLayer, chain: Sequence[LocalLayer]) -> bool:
+        """Whether a tile of a layer needs of the chain just the same channels, and nothing stored by it."""
+        box, first = self.boxes[layer.output], self.boxes[chain[0].output]
+        made = {one.output for one in chain}
+        known = {value.root for value in made}
+        if "c" not in layer.cuts() or (box.start.c, box.stop.c) != (first.start.c, first.stop.c):
+            return False
+        for place, value in enumerate(layer.inputs):
+            if value not in made:
+                if value.root in known:
+                    return False
+                continue
+            for tile in self.tiles_of(chain[0]):
+                ends = tile.start.c, tile.stop.c
+                needed = layer.needed(place, box.over("c", *ends))
+                if (needed.start.c, needed.stop.c) != ends or layer.own_bytes(place, needed) is not None:
+                    return False
+        return bool(made.intersection(layer.inputs))
+
+    def together(self, ready: Sequence[_Ready], slices: dict[Value, Box]) -> set[Value]:
+        """The steps of a chain, tile by tile; the values that are stored so."""
+        stores = any(one.layer.output in slices for one in ready)
+        tiles = self.tiles_of(ready[0].layer) if stores else []
+        if len(tiles) <= 1:
+            for one in ready:
+                self.work(one, one.box)
+            return set()
+        for tile in tiles:
+            ends = tile.start.c, tile.stop.c
+            for one in ready:
+                self.work(one, one.box.over("c", *ends))
+                value = one.layer.output
+                if value in slices:
+                    part = slices[value].over("c", *ends)
+                    self.steps[-1].stores.append(Store(one.output, one.box, part, value))
+        return {one.layer.output for one in ready if one.layer.output in slices}
+
+    def prepare(self, index: int, before: dict[tuple[Value, Box], Buffer]) -> _Ready:
+        layer = self.group.layers[index]
+        assert isinstance(layer, LocalLayer)
         inputs = tuple([self.tile(layer, place, value, before) for place, value in enumerate(layer.inputs)])
         box = self.boxes[layer.output]
-        output = self.output(index, layer, inputs, box)
-        for work in layer.works(box, self.group.room, [held for _, held in inputs]):
+        return _Ready(layer, inputs, self.output(index, layer, inputs, box), box)
+
+    def work(self, ready: _Ready, box: Box) -> None:
+        """The steps for a layer's box, or some channels of it."""
+        for work in ready.layer.works(box, self.group.room, [held for _, held in ready.inputs]):
             coefficients = tuple([self.coefficient(one) for one in work.coefficients])
-            scratch = tuple([Buffer(f"{layer.label} scratch", size) for size in work.scratch])
-            self.steps.append(Step(layer, work, inputs, (output, box), coefficients, scratch))
+            scratch = tuple([Buffer(f"{ready.layer.label} scratch", size) for size in work.scratch])
+            output = (ready.output, ready.box)
+            self.steps.append(Step(ready.layer, work, ready.inputs, output, coefficients, scratch))
 
     def tile(
         self, layer: LocalLayer, index: int, value: Value, before: dict[tuple[Value, Box], Buffer]

@@ -117,6 +117,10 @@ class Convolution(WindowLayer):
             self.made[box, room] = [self._work(piece) for piece in self._pieces(box, room)]
         return list(self.made[box, room])
 
+    def tiles(self, box: Box, room: int) -> list[Box]:
+        parts = dict.fromkeys([piece.part for piece in self._pieces(box, room)])
+        return list(parts)
+
     def _pieces(self, box: Box, room: int) -> list[_Piece]:
         """Output channels, and input channels where those of 64 outputs take too much room already."""
         inputs = self.weights.shape[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from operator import sub
+from typing import Any
 
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.chip import ALIGNMENT, LANES, local
@@ -12,7 +14,7 @@ from graphflow.runtime.bm1684.compiler.layers.elementwise import broadcast_opera
 from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, Places, Work, broadcast_box
 from graphflow.runtime.bm1684.compiler.layers.recipe import Recipe, Recorder, Term
 from graphflow.runtime.bm1684.compiler.layers.regions import Region, boxes, runs
-from graphflow.runtime.bm1684.compiler.layers.timed import timed
+from graphflow.runtime.bm1684.compiler.layers.timed import counted
 from graphflow.runtime.bm1684.compiler.tensors import Box, Tile, tile_bytes
 from graphflow.runtime.bm1684.isa import Operand
 
@@ -31,6 +33,7 @@ class Function(LocalLayer):
 
     name: str
     record: Callable[..., Term] = field(repr=False)
+    took: dict[Any, int] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -63,7 +66,17 @@ class Function(LocalLayer):
         flat = held is not None and self.flat([Tile(0, one) for one in held], box)
         size = self.register_bytes(box, room)
         scratch = (size,) * self.recipe.count
-        return [timed(partial(self.build, box, size, flat), known, box, scratch=scratch)]
+        count = partial(self.cycles, known, box, size, flat)
+        return [Work(build=partial(self.build, box, size, flat), counted=count, scratch=scratch)]
+
+    def cycles(self, known: Sequence[Box], box: Box, size: int, flat: bool) -> int:
+        """What a box takes: as much as any of its sizes that lies alike within its tiles."""
+        apart = [(one.shape, *map(sub, box.start, one.start)) for one in known]
+        key = box.shape, size, flat, *apart
+        if key not in self.took:
+            build = partial(self.build, box, size, flat)
+            self.took[key] = counted(build, known, box, scratch=self.recipe.count)
+        return self.took[key]
 
     def register_bytes(self, box: Box, room: int) -> int:
         """Bytes a lane of every register: what there is room for, or all that is computed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -52,15 +53,20 @@ class Work:
 
     Attributes:
         build: the commands, once places are known; ids and waits are filled in later.
-        cycles: of the tensor unit.
+        counted: the cycles of the tensor unit, when they are asked for: `cycles`.
         coefficients: what must be in local memory.
         scratch: bytes a lane of each temporary, multiples of 128.
     """
 
     build: Callable[[Places], Sequence[isa.Command]]
-    cycles: int
+    counted: Callable[[], int]
     coefficients: tuple[Coefficient, ...] = ()
     scratch: tuple[int, ...] = ()
+
+    @cached_property
+    def cycles(self) -> int:
+        """What the tensor unit takes. Many works are only asked how much memory they need."""
+        return self.counted()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -109,6 +115,13 @@ class LocalLayer(Layer):
                 needed spares a copy, and scratch for it. None makes ready for tiles that hold more.
         """
         raise NotImplementedError(f"{self.kind} says no work")
+
+    def tiles(self, box: Box, room: int) -> list[Box]:
+        """A box of the output in parts over channels that can be computed, and stored, one by one.
+
+        Parts begin at multiples of 64 channels of the box, and take no longer than the box.
+        """
+        return [box]
 
     def overwrites(self) -> tuple[int, ...]:
         """The inputs in whose tile the output may be written, if boxes agree and none reads it later."""

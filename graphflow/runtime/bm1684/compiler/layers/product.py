@@ -31,10 +31,13 @@ from graphflow.runtime.bm1684.compiler.layers.convolution import Convolution
 from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, Places, Work
 from graphflow.runtime.bm1684.compiler.layers.matrix import matrix_width
 from graphflow.runtime.bm1684.compiler.layers.timed import timed
-from graphflow.runtime.bm1684.compiler.layers.window import LONGEST, MOST_CHANNELS
+from graphflow.runtime.bm1684.compiler.layers.window import LONGEST, MOST_CHANNELS, channel_tiles
 from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value, round_up
 from graphflow.runtime.bm1684.cycles import arithmetic_cycles, conv_cycles, matmul_cycles
 from graphflow.runtime.bm1684.isa import Operand, Operation, Shape
+
+_MOST_KEPT = 48 << 10
+"""Bytes a lane of a matrix that may stay while rows are computed 64 at a time."""
 
 _ROW = 32
 """Elements of 128 bytes: parts of a row begin at a multiple."""
@@ -72,8 +75,13 @@ def cycles_of(rows: int, inner: int, columns: int, bias: bool = False) -> dict[s
 def feature_product(
     output: Value, given: Value, matrix: np.ndarray, bias: np.ndarray | None = None, **more: Any
 ) -> Convolution:
-    """(n, inner, h, w) by a matrix (inner, columns) to (n, columns, h, w): features on lanes."""
-    weights = np.ascontiguousarray(matrix.T)[:, :, None, None]
+    """(n, inner, h, w) by a matrix (inner, columns) to (n, columns, h, w): features on lanes.
+
+    Where the matrix has inner = c * h * w rows, each item (c, h, w) is one row, under a kernel of its size.
+    """
+    inner, columns = matrix.shape
+    area = (1, 1) if inner == given.shape.c else (given.shape.h, given.shape.w)
+    weights = np.ascontiguousarray(matrix.T).reshape(columns, given.shape.c, *area)
     return Convolution(output=output, inputs=(given,), weights=weights, bias=bias, **more)
 
 
@@ -112,6 +120,13 @@ class RowProduct(ClampedLayer):
 
     def cuts(self) -> str:
         return "nw"
+
+    def tiles(self, box: Box, room: int) -> list[Box]:
+        # All of the matrix has to stay in local memory meanwhile.
+        inner, columns = self.matrix.shape
+        if -(-inner // LANES) * round_up(columns, _ROW) * WORD > _MOST_KEPT or box.shape.n > 1:
+            return [box]
+        return channel_tiles(box, 1)
 
     def needed(self, index: int, box: Box) -> Box:
         return box.over("w", 0, len(self.matrix))

@@ -23,13 +23,28 @@ def timed(
     Arguments:
         inputs, output: what the tiles hold, as far as it is known.
     """
+    return Work(
+        build=build,
+        counted=lambda: counted(build, inputs, output, len(coefficients), len(scratch)),
+        coefficients=tuple(coefficients),
+        scratch=tuple(scratch),
+    )
+
+
+def counted(
+    build: Callable[[Places], Sequence[isa.Command]],
+    inputs: Sequence[Box],
+    output: Box,
+    coefficients: int = 0,
+    scratch: int = 0,
+) -> int:
+    """Cycles of the tensor unit for what `build` gives, with so many coefficients and temporaries."""
     # No two begin at the same place, as what is done in place may take other commands.
     apart = count(0, WORD)
     places = Places(
         inputs=tuple([Tile(next(apart), box) for box in inputs]),
         output=Tile(next(apart), output),
-        coefficients=tuple([next(apart) for _ in coefficients]),
-        scratch=tuple([next(apart) for _ in scratch]),
+        coefficients=tuple([next(apart) for _ in range(coefficients)]),
+        scratch=tuple([next(apart) for _ in range(scratch)]),
     )
-    took = sum([cycles(command) for command in build(places) if command.ENGINE == "tiu"])
-    return Work(build=build, cycles=took, coefficients=tuple(coefficients), scratch=tuple(scratch))
+    return sum([cycles(command) for command in build(places) if command.ENGINE == "tiu"])

@@ -163,8 +163,10 @@ def _as_bias(legalizer: Legalizer, node: Node) -> bool:
         spread = (1,) * axis + data.shape
         channels = maker.output.shape.c
         as_channels = sizes(node.output)[:2] == (maker.output.shape.n, channels)
-        if as_channels and maker.ceiling is None and len(spread) > 1 and spread[1] == data.size == channels:
-            bias = np.ascontiguousarray(data, np.float32).reshape(-1)
+        by_channel = as_channels and len(spread) > 1 and spread[1] == data.size == channels
+        same = data.size == 1 and sizes(node.output) == sizes(x)
+        if (by_channel or same) and maker.ceiling is None:
+            bias = np.broadcast_to(np.asarray(data, np.float32).reshape(-1), (channels,)).copy()
             bias = bias if maker.bias is None else bias + maker.bias
             legalizer.extend(maker, node, bias=bias)
             return True

@@ -12,13 +12,15 @@ from math import prod
 import numpy as np
 
 from graphflow.ir.node import Node, Tensor
+from graphflow.runtime.bm1684.chip import LANES
 from graphflow.runtime.bm1684.compiler.layers.attention import BatchedProduct
 from graphflow.runtime.bm1684.compiler.layers.convolution import Convolution
 from graphflow.runtime.bm1684.compiler.layers.elementwise import Binary
 from graphflow.runtime.bm1684.compiler.layers.matrix import TinyProduct
 from graphflow.runtime.bm1684.compiler.layers.movement import Turned
+from graphflow.runtime.bm1684.compiler.layers.packing import MOST_RUN, UNIT
 from graphflow.runtime.bm1684.compiler.layers.product import RowProduct, feature_product, plane
-from graphflow.runtime.bm1684.compiler.layers.window import MOST_CHANNELS
+from graphflow.runtime.bm1684.compiler.layers.window import LONGEST, MOST_CHANNELS
 from graphflow.runtime.bm1684.compiler.legalize.context import (
     FEW_ROWS,
     Legalizer,
@@ -30,6 +32,9 @@ from graphflow.runtime.bm1684.compiler.legalize.heads import Heads
 from graphflow.runtime.bm1684.compiler.legalize.hidden import FIRST, SUM
 from graphflow.runtime.bm1684.compiler.tensors import Value
 from graphflow.runtime.bm1684.isa import Operation, Shape
+
+_LARGEST_KERNEL = 8192
+"""Elements of a kernel of which those of a pair of channels take 64 KiB of a lane."""
 
 
 @legal("matmul")
@@ -63,10 +68,11 @@ def _by_weights(legalizer: Legalizer, node: Node, x: Tensor, matrix: np.ndarray)
     rows, batch = (shape[-2] if len(shape) > 1 else 1), prod(shape[:-2])
     total, names = rows * batch, (node.name,)
     if (total < FEW_ROWS and len(shape) < 3) or (rows < FEW_ROWS <= 4 * batch and total < FEW_ROWS):
-        if inner > MOST_CHANNELS:
+        image = _image(legalizer, x, total)
+        if columns > MOST_RUN or (image is None and inner > MOST_RUN):
             _wide(legalizer, node, x, matrix, total)
             return
-        value = legalizer.value(x, Shape(total, inner, 1, 1))
+        value = legalizer.value(x, Shape(total, inner, 1, 1) if image is None else image)
         output = legalizer.output(node.output, Shape(total, columns, 1, 1))
         layer: Convolution | RowProduct = feature_product(output, value, matrix, nodes=names)
     else:
@@ -78,6 +84,16 @@ def _by_weights(legalizer: Legalizer, node: Node, x: Tensor, matrix: np.ndarray)
         layer = RowProduct(output=output, inputs=(value,), nodes=names, matrix=matrix)
     _checked(layer)
     legalizer.add(layer)
+
+
+def _image(legalizer: Legalizer, x: Tensor, total: int) -> Shape | None:
+    """The image that each row was before it was flattened: a kernel that covers it reads it where it lies."""
+    if x not in legalizer.values:
+        return None
+    root = legalizer.values[x].root
+    n, c, h, w = root.shape
+    fits = root.strides is None and n == total and max(h, w) <= LONGEST and 1 < h * w <= _LARGEST_KERNEL
+    return root.shape if fits and (c % UNIT == 0 or c > LANES) else None
 
 
 def _on_positions(legalizer: Legalizer, node: Node, matrix: np.ndarray) -> None:
@@ -134,7 +150,7 @@ def _leave(legalizer: Legalizer, node: Node) -> None:
 
 
 def _wide(legalizer: Legalizer, node: Node, x: Tensor, matrix: np.ndarray, total: int) -> None:
-    """A few rows of more elements than there may be channels, with the command for matrices."""
+    """A few rows of more elements than the data mover takes as channels, with the command for matrices."""
     inner, columns = matrix.shape
     given, made = (
         next(width for width in range(1, size + 1) if size % width == 0 and size // width < 4096)
