@@ -54,6 +54,8 @@ BACKENDS = ("bm1684", "jax", "numpy")
 """The folders of runtime/ that never import one another."""
 
 HOMES = {
+    "starlette": "graphflow.board",
+    "uvicorn": "graphflow.board",
     "jax": "graphflow.runtime.jax",
     "jaxlib": "graphflow.runtime.jax",
     "onnx": "graphflow.io.onnx",

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from graphflow.cli import (
+    bench,
     bisect,
+    board,
     check,
     compile,
     convert,
@@ -20,6 +22,7 @@ from graphflow.cli import (
     disassemble,
     explain,
     fuzz,
+    optimize,
     plan,
     run,
     show,
@@ -29,11 +32,14 @@ from graphflow.errors import GraphFlowError
 
 COMMANDS = (
     demo,
+    board,
     show,
     run,
     convert,
     explain,
+    optimize,
     plan,
+    bench,
     compile,
     simulate,
     check,
@@ -49,11 +55,14 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 EPILOG = """\
 examples:
   graphflow demo --out demo_out              train, explain, draw, save and reload a digits classifier
+  graphflow board logs                       curves, graphs and profiles of a log directory in the browser
   graphflow show demo_out/model -o net.svg   draw a saved model
   graphflow run demo_out/model --feed image=demo_out/held_out.npy
   graphflow convert demo_out/model --to onnx -o net.onnx
   graphflow explain demo_out/model           what the optimizer does to it, and why
+  graphflow optimize demo_out/model -o net.gfm
   graphflow plan demo_out/model --size batch=32
+  graphflow bench demo_out/model --batch 32 --against onnxruntime
   graphflow compile demo_out/model --size batch=1 -o digits.bmodel
   graphflow simulate digits.bmodel --feed image=image.npy
   graphflow check demo_out/model             whether every level and backend computes the same
@@ -64,7 +73,7 @@ examples:
 
 `graphflow COMMAND --help` shows the options of one command, with examples.
 The exit status is 0 if all went well, 1 for an error or where check, bisect, diff or fuzz found something,
-2 for a wrong command line, 130 for Ctrl-C.
+2 for a wrong command line and where compile or simulate refuses a model, 130 for Ctrl-C.
 """
 
 

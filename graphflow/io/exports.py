@@ -9,9 +9,9 @@ from graphflow.errors import BackendError, FileFormatError, GraphError, SessionE
 from graphflow.files import checked_path, read_file
 from graphflow.io.manifest import LARGEST_FILE, is_export_name
 from graphflow.ir.dims import symbols_of
-from graphflow.model.model import Model
+from graphflow.model.model import Model, Signature
 from graphflow.optimizer import pipelines
-from graphflow.optimizer.program import extract, specialize
+from graphflow.optimizer.program import Program, extract, specialize
 from graphflow.runtime.backend import get_backend, require_support
 
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -68,6 +68,9 @@ def stablehlo(
     sizes: Mapping[str, int] | None = None,
     signature: str | None = None,
     platforms: Sequence[str] = ("cpu",),
+    *,
+    gradient: bool = False,
+    inside: bool = False,
 ) -> bytes:
     """A model as a serialised `jax.export`, which runs where JAX is, without GraphFlow.
 
@@ -76,22 +79,25 @@ def stablehlo(
     year, so it is for deployment and never replaces the model.
 
     Arguments:
-        sizes: values of the symbolic sizes, by name.
+        sizes: values of symbolic sizes, by name; those that are left out stay symbolic.
         signature: which function; the default one if left out.
-        platforms: for which it is made: "cpu", "cuda", "rocm", "tpu".
+        platforms: for which it is made, whatever this machine has: "cpu", "cuda", "rocm", "tpu".
+        gradient: let it be differentiated, by `jax.grad` of what calls it.
+        inside: let the weights be part of it, so that the dict of weights is empty.
 
     Raises:
-        SessionError: if a size is missing or unknown, or the model draws random numbers.
+        SessionError: if a size is unknown, or the model draws random numbers.
         GraphError: if there is no such signature.
-        BackendError: for operators that XLA cannot run, and platforms that it does not know.
+        BackendError: for operators that XLA cannot run, or not for symbolic sizes, and platforms that it
+            does not know.
 
     >>> import numpy as np
     >>> import graphflow as gf
-    >>> x = gf.placeholder("x", (2,))
+    >>> x = gf.placeholder("x", ("batch", 2))
     >>> content = gf.saved_model.stablehlo(gf.Model(inputs=[x], outputs={"y": gf.exp(x)}))
     >>> import jax.export
-    >>> jax.export.deserialize(bytearray(content)).call({}, {"x": np.zeros(2, np.float32)})["y"].tolist()
-    [1.0, 1.0]
+    >>> jax.export.deserialize(bytearray(content)).call({}, {"x": np.zeros((1, 2), np.float32)})["y"].tolist()
+    [[1.0, 1.0]]
     """
     name = model.default if signature is None else signature
     if name not in model.signatures:
@@ -106,13 +112,25 @@ def stablehlo(
             hint="use " + ", ".join(map(repr, _PLATFORMS)),
         )
     chosen = model.signatures[name]
-    given = dict(sizes or {})
-    needed = {name for tensor in chosen.inputs.values() for name in symbols_of(tensor.shape)}
-    if needed != given.keys():
+    program = _program(chosen, dict(sizes or {}))
+    try:
+        from graphflow.runtime.jax.stablehlo import Form, serialized
+    except ImportError as error:
+        raise BackendError(
+            f"jax.export cannot be imported: {error}", hint="pip install jax flatbuffers"
+        ) from error
+    held = model.weights if inside else {}
+    return serialized(program, Form(list(chosen.inputs), list(chosen.outputs), platforms, gradient, held))
+
+
+def _program(chosen: Signature, given: dict[str, int]) -> Program:
+    """A function of a model, optimised for any machine."""
+    known = {name for tensor in chosen.inputs.values() for name in symbols_of(tensor.shape)}
+    odd = sorted(given.keys() - known)
+    if odd:
         raise SessionError(
-            f"the model's sizes are {', '.join(sorted(needed)) or 'all known'}, and given are "
-            f"{', '.join(sorted(given)) or 'none'}",
-            hint="pass each: gf.saved_model.stablehlo(model, sizes={'batch': 8}) gives an export's bytes",
+            f"the model has no size {odd[0]!r:.80}",
+            hint=f"its sizes are {', '.join(sorted(known)) or 'all known'}",
         )
     backend = get_backend("jax")
     program = extract(list(chosen.outputs.values()), feeds=list(chosen.inputs.values()), training=False)
@@ -120,10 +138,4 @@ def stablehlo(
     pipeline = pipelines.level_pipeline("O2") + ",decompose"
     program = pipelines.optimize(specialize(program, given), "O2", pipeline, refusal=backend.refusal)
     require_support(backend, program)
-    try:
-        from graphflow.runtime.jax.stablehlo import serialized
-    except ImportError as error:
-        raise BackendError(
-            f"jax.export cannot be imported: {error}", hint="pip install jax flatbuffers"
-        ) from error
-    return serialized(program, list(chosen.inputs), list(chosen.outputs), platforms)
+    return program

@@ -16,7 +16,7 @@ from graphflow.ops.inference import require
 
 ALGORITHMS = {
     "direct": "what the target has for convolutions",
-    "dot": "a product of matrices, for kernels of one element without padding",
+    "dot": "a product of matrices for each group, for kernels of one element without padding",
     "im2col": "a product of matrices with what the windows hold, group by group",
     "shifts": "a sum of shifted images times numbers, for as many groups as channels",
 }
@@ -122,8 +122,8 @@ def _require_fit(algorithm, attrs, types, model):
     """Refuse an algorithm for a convolution that it cannot compute."""
     kernel = attrs.get("kernel_shape", types[-1].shape)
     if algorithm == "dot":
-        fits = attrs["groups"] == 1 and set(kernel[:-2]) == {1} and not any(map(any, attrs["padding"]))
-        require(fits, f"{model.name} is a product only for 1 group, kernels of one element and no padding")
+        fits = set(kernel[:-2]) == {1} and not any(map(any, attrs["padding"]))
+        require(fits, f"{model.name} is a product only for kernels of one element and no padding")
     if algorithm == "shifts":
         require(kernel[-2] == 1, f"{model.name} by shifts needs as many groups as channels")
 

@@ -137,8 +137,8 @@ def constant(value: Any, dtype: Any = None, name: str | None = None, allow_nan: 
             checked_name(name, "constant")
         array = as_array(value, dtype)
         kind = as_dtype(array.dtype)
-        holds_nan = (kind.is_differentiable or kind.kind == "narrow_float") and _holds_nan(array)
-        if holds_nan and not allow_nan:
+        may_hold_nan = kind.is_differentiable or kind.kind == "narrow_float"
+        if not allow_nan and may_hold_nan and _holds_nan(array):
             where = tuple(int(index[0]) for index in np.nonzero(np.isnan(np.atleast_1d(array))))
             raise DTypeError(
                 f"the constant holds NaN, first at index {where}",

@@ -23,11 +23,16 @@ from tests.cli.conftest import Answer
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [
     "demo",
+    "board",
     "show",
     "run",
     "convert",
     "explain",
+    "optimize",
     "plan",
+    "bench",
+    "compile",
+    "simulate",
     "check",
     "bisect",
     "diff",

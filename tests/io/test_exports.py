@@ -49,11 +49,57 @@ def test_it_is_made_where_all_sizes_are_known(tmp_path: Path) -> None:
         1,
         1,
     ]
-    with pytest.raises(SessionError, match="sizes are batch, and given are none"):
-        gf.saved_model.save(tmp_path / "n", model(), exports={"m.stablehlo": None})
-    with pytest.raises(SessionError, match="all known, and given are batch"):
+    with pytest.raises(SessionError, match="no size 'batch'"):
         gf.saved_model.stablehlo(fixed, sizes={"batch": 3})
-    assert not (tmp_path / "n").exists()
+
+
+def test_sizes_stay_symbolic(tmp_path: Path) -> None:
+    place = gf.saved_model.save(tmp_path / "m", model(), exports={"m.stablehlo": None})
+    content, weights = (place / "m.stablehlo").read_bytes(), model().weights
+    for batch in (1, 5):
+        inputs = {"z": np.arange(3 * batch, dtype=np.float32).reshape(batch, 3), "a": np.array([1, 2])}
+        expected = model().run(inputs, "numpy")["y"]
+        np.testing.assert_allclose(called(content, weights, inputs)["y"], expected, rtol=1e-5)
+
+
+def network() -> gf.Model:
+    with gf.Graph("network"):
+        x = gf.placeholder("x", ("batch", 3, 8, 8))
+        h = gf.nn.relu(gf.layers.batch_norm(gf.layers.conv(x, 4, 3, padding=1)))
+        h = gf.reshape(gf.nn.max_pool(h, 2), (x.shape[0], 16, 4))
+        h = h + gf.nn.attention(h, h, h)
+        logits = gf.layers.dense(gf.reshape(h, (x.shape[0], 64)), 5)
+        top = gf.concat([logits, logits * 2.0], axis=0)
+        return gf.Model(inputs=[x], outputs={"y": gf.nn.softmax(logits), "two": top})
+
+
+def test_a_network_for_any_batch_with_its_weights_inside() -> None:
+    made = network()
+    content = gf.saved_model.stablehlo(made, inside=True, platforms=("cpu", "cuda"))
+    x = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
+    found, expected = called(content, {}, {"x": x}), made.run({"x": x}, "numpy")
+    for name in ("y", "two"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_its_gradient() -> None:
+    import jax.export
+
+    with gf.Graph():
+        x = gf.placeholder("x", ("batch", 2))
+        w = gf.variable("w", (2,), initializer=np.array([3.0, -1.0], np.float32))
+        made = gf.Model(inputs=[x], outputs={"y": gf.sum(gf.square(x * w), axis=1)})
+    content = gf.saved_model.stablehlo(made, gradient=True)
+    fed = np.array([[1.0, 2.0], [0.5, -1.0]], np.float32)
+    run = jax.export.deserialize(bytearray(content)).call
+    share = np.array([1.0, 10.0], np.float32)
+    slopes = jax.grad(lambda weights, inputs: (run(weights, inputs)["y"] * share).sum(), (0, 1))
+    weights, inputs = slopes(made.weights, {"x": fed})
+    g = np.array([[1.0], [10.0]], np.float32)
+    np.testing.assert_allclose(inputs["x"], 2 * fed * np.array([9.0, 1.0]) * g, rtol=1e-6)
+    np.testing.assert_allclose(weights["w"], (2 * fed**2 * np.array([3.0, -1.0]) * g).sum(0), rtol=1e-6)
+    plain = jax.export.deserialize(bytearray(gf.saved_model.stablehlo(made)))
+    assert not plain.has_vjp()
 
 
 def test_what_cannot_be_exported() -> None:
@@ -68,3 +114,15 @@ def test_what_cannot_be_exported() -> None:
             gf.saved_model.stablehlo(plain, platforms=platforms)
     with pytest.raises(GraphError, match="no signature 'other'"):
         gf.saved_model.stablehlo(plain, signature="other")
+
+
+def test_what_does_not_work_for_symbolic_sizes() -> None:
+    with gf.Graph():
+        x = gf.placeholder("x", ("batch", 2))
+        turned = gf.Model(inputs=[x], outputs={"y": gf.flip(x, axis=0)})
+    with pytest.raises(BackendError, match=r"slice") as caught:
+        gf.saved_model.stablehlo(turned)
+    assert "give their values" in str(caught.value)
+    x = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    content = gf.saved_model.stablehlo(turned, sizes={"batch": 2})
+    assert called(content, {}, {"x": x})["y"].tolist() == [[3, 4], [1, 2]]

@@ -28,6 +28,9 @@ _GEOMETRIES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], list[s
     ((2, 8, 7, 4), (2, 3, 2, 6), {"strides": (2, 3), "dilation": (3, 1), "groups": 2}, ["direct", "im2col"]),
     ((1, 9, 5, 4), (3, 2, 1, 8), _UNEVEN, ["im2col", "shifts"]),
     ((1, 6, 5, 4), (1, 1, 4, 3), {"strides": (2, 2)}, ["direct", "dot", "im2col"]),
+    ((2, 5, 4, 6), (1, 1, 2, 9), {"strides": (2, 1), "groups": 3}, ["direct", "dot", "im2col"]),
+    ((2, 9, 8, 3), (2, 3, 3, 4), {**_UNEVEN, "groups": 1, "dilation": (2, 1)}, ["im2col"]),
+    ((1, 5, 4, 9), (3, 2, 9, 2), {"padding": ((1, 0), (0, 2))}, ["im2col"]),
 ]  # fmt: skip
 
 

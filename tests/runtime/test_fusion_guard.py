@@ -7,7 +7,7 @@ import pytest
 
 import graphflow as gf
 from graphflow.optimizer.program import extract
-from graphflow.runtime.jax.fusion_guard import has_uniform_product
+from graphflow.runtime.jax.fusion_guard import has_large_products, has_uniform_product
 
 SHAPE = (169, 512)
 
@@ -45,3 +45,21 @@ def test_only_such_products_are_compiled_otherwise() -> None:
     assert not guarded(gf.matmul(x, gf.constant(np.full((5, 3), np.nan, np.float32), allow_nan=True)), x)
     (gradient,) = gf.gradients(gf.sum(gf.matmul(x, different)), [x])
     assert guarded(gradient, x)
+
+
+def test_two_large_weights_are_told_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphflow.runtime.jax.fusion_guard._LARGE", 4096)
+    rng = np.random.default_rng(0)
+    x, fed = gf.placeholder("x", ("batch", 32)), gf.placeholder("fed", (32, 32))
+    w = gf.variable("w", (32, 32))
+    v = gf.constant(rng.normal(size=(32, 32)).astype(np.float32))
+    dense = gf.nn.relu(gf.matmul(x, w))
+    two = gf.matmul(dense, v)
+    assert has_large_products(extract([two], feeds=[x]))
+    assert not has_large_products(extract([gf.matmul(dense, fed)], feeds=[x, fed]))
+    assert not has_large_products(extract([gf.matmul(dense, v[:, :31])], feeds=[x]))
+    values = rng.normal(size=(3, 32)).astype(np.float32)
+    with gf.Session() as sess:
+        first = np.maximum(values @ sess.variables["w"], 0)
+        expected = first @ v.node.attrs["value"]
+        np.testing.assert_allclose(sess.run(two, {x: values}), expected, rtol=1e-4, atol=1e-5)

@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 
 from graphflow.errors import FileFormatError
+from graphflow.io.onnx.slimming import slimmed
 
 NEWEST = 28
 """The newest operator set of ONNX's own domain that is known."""
@@ -34,7 +35,7 @@ def read_model(source: Any) -> tuple[onnx.ModelProto, Path | None]:
         raise FileFormatError(f"{source!r:.80} is no ONNX model", hint=_HINT)
     path = Path(source)
     try:
-        content = path.read_bytes()
+        content = slimmed(path) or path.read_bytes()
     except OSError as error:
         raise FileFormatError(f"{str(path)!r} cannot be read: {error.strerror}", hint=_HINT) from None
     return _parsed(content, repr(str(path))), path.parent

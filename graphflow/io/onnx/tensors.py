@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from graphflow.errors import UNFORESEEN, DTypeError, FileFormatError, GraphFlowError
+from graphflow.io.onnx.slimming import OWN
 from graphflow.ir.dtypes import DType, as_dtype, string
 
 LARGEST_FILLED = 1 << 30
@@ -119,7 +120,7 @@ def _check_amount(tensor: TensorProto, kind: DType, dims: list[int]) -> None:
 
 
 def _external(tensor: TensorProto, kind: DType, dims: list[int], folder: Path | None) -> np.ndarray:
-    """The values in a file beside the model, mapped into memory."""
+    """The values in a file beside the model, mapped into memory, or those in its own file, copied."""
     said = {entry.key: entry.value for entry in tensor.external_data}
     where, name = said.get("location", ""), tensor.name or "without a name"
     path = _confined(where, folder, name)
@@ -144,6 +145,11 @@ def _external(tensor: TensorProto, kind: DType, dims: list[int], folder: Path | 
         copy = TensorProto(name=name, data_type=tensor.data_type, dims=dims, raw_data=mapped.tobytes())
         return to_array(copy)
     little = kind.numpy.newbyteorder("<") if kind.numpy.isbuiltin else kind.numpy
+    if OWN in said:
+        with path.open("rb") as file:
+            file.seek(offset)
+            # Large arrays of NumPy's ask for huge pages, for which some systems take several times as long.
+            return np.frombuffer(file.read(needed), little).reshape(dims)
     return _sealed(mapped.view(little).reshape(dims))
 
 

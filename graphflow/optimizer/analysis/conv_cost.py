@@ -19,6 +19,9 @@ PRODUCT_RATE = 160e9
 DIRECT_RATE = 120e9
 """Operations a second of a convolution with many output places."""
 
+SHORT_RATE = 20e9
+"""Operations a second of a convolution whose windows hold few numbers, as of the colours of an image."""
+
 GROUPED_RATE = 0.7e9
 """Operations a second of a convolution in groups, which XLA:CPU runs as a scalar loop."""
 
@@ -28,6 +31,10 @@ MOVED_RATE = 20e9
 PATCH_RATE = 2e9
 """Bytes a second of writing out what windows hold."""
 
+MOST_PRODUCTS = 16
+"""Groups that are computed as a product each."""
+
+_SHORT_WINDOW = 32
 _PRODUCT_ROWS, _DIRECT_ROWS = 12, 40  # how many rows it takes to reach half of a rate
 
 
@@ -92,13 +99,13 @@ def estimates(geometry: Geometry, largest_tile: int = 0) -> list[Choice]:
     'winograd2'
     """
     found = [Choice("direct", _direct(geometry))]
-    if geometry.groups == 1 and set(geometry.kernel) == {1} and not geometry.padded:
-        found.append(Choice("dot", _product(geometry.places, geometry.flops)))
-    elif geometry.groups > 1 and geometry.groups == geometry.channels:
+    if geometry.groups <= MOST_PRODUCTS and set(geometry.kernel) == {1} and not geometry.padded:
+        found.append(Choice("dot", _dot(geometry)))
+    if geometry.groups > 1 and geometry.groups == geometry.channels:
         found.append(Choice("shifts", _shifts(geometry)))
     if prod(geometry.kernel) > 1:
         found.append(Choice("im2col", _im2col(geometry)))
-    if fits_winograd(geometry):
+    if fits_winograd(geometry) and geometry.window > _SHORT_WINDOW:
         found += [
             Choice(f"winograd{tile}", winograd_seconds(geometry, tile))
             for tile in (2, 4)
@@ -117,10 +124,17 @@ def _product(rows: int, flops: float) -> float:
     return flops / PRODUCT_RATE * (1 + _PRODUCT_ROWS / max(rows, 1))
 
 
+def _dot(geometry: Geometry) -> float:
+    """Products of matrices; of groups, each cut out, and the results put together again."""
+    moved = geometry.read + geometry.places * geometry.outputs if geometry.groups > 1 else 0
+    return _product(geometry.places, geometry.flops) + moved * geometry.itemsize / MOVED_RATE
+
+
 def _direct(geometry: Geometry) -> float:
     if geometry.groups > 1:
         return geometry.flops / GROUPED_RATE
-    return geometry.flops / DIRECT_RATE * (1 + _DIRECT_ROWS / max(geometry.places, 1))
+    rate = SHORT_RATE if prod(geometry.kernel) > 1 and geometry.window <= _SHORT_WINDOW else DIRECT_RATE
+    return geometry.flops / rate * (1 + _DIRECT_ROWS / max(geometry.places, 1))
 
 
 def _shifts(geometry: Geometry) -> float:

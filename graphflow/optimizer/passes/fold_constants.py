@@ -7,6 +7,10 @@ a target's own in the last bits; everything else is the same to the bit. Two thi
 * results that are large beside what they are made from. A scalar broadcast to a million elements is
   cheaper to make again than to keep. Arithmetic on such values is done on the one scalar instead,
   and the result broadcast.
+
+What only moves the elements of a weight that nothing else reads, such as the transposition before a product,
+is done at once whatever its size: the result takes the weight's place. So it is where else only rows of the
+weight are looked up, as of a table of words whose transpose gives the logits; that one is then held twice.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from graphflow.errors import GraphFlowError
 from graphflow.ir.data import as_result
 from graphflow.ir.dims import Dim
 from graphflow.ir.interpret import run_node
-from graphflow.ir.node import Node, Tensor
+from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import OpDef
 from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.optimizer.driver import EveryNode, RuleIndex, run_rules
@@ -32,6 +36,9 @@ from graphflow.optimizer.rule import Decline, Rule, decline
 DEFAULT_MAX_BYTES = 1 << 20
 
 _SMALL_BYTES = 4096  # below this, growth does not matter
+
+_MOVING = frozenset(("permute_dims", "reshape", "slice", "squeeze", "expand_dims"))
+"""Operators that hold no more than what they are given, in another order."""
 
 # IEEE 754 fixes every bit of these, so that one scalar tells what all elements would be.
 _EXACT_BY_ELEMENT = frozenset((
@@ -46,7 +53,7 @@ class FoldConstants(Pass):
     """Fold constants.
 
     Attributes:
-        max_bytes: larger results are not stored.
+        max_bytes: larger results are not stored, but for those that take the place of a weight.
     """
 
     name: ClassVar[str] = "fold-constants"
@@ -64,7 +71,7 @@ def folding(max_bytes: int = DEFAULT_MAX_BYTES) -> list[tuple[Rule, EveryNode]]:
         return []
 
     def compute(match: Match, b: Any) -> Any:
-        return _compute(match.root, b, max_bytes)
+        return _compute(match, b, max_bytes)
 
     whole = Rule("fold", (), compute, "exact", "proved", algebra="f(constants) is a constant.", kind="fold")
     splat = Rule(
@@ -88,14 +95,15 @@ def _all_splats(op: OpDef, child_ops: Sequence[str]) -> bool:
     )
 
 
-def _compute(node: Node, b: Any, max_bytes: int) -> list[Tensor] | Decline | None:
+def _compute(match: Match, b: Any, max_bytes: int) -> list[Tensor] | Decline | None:
+    node = match.root
     types = [tensor.type for tensor in node.outputs]
     if not all([kind.is_static for kind in types]) or any(map(_is_symbolic, node.attrs.values())):
         return None
     size = sum(map(type_bytes, types))
     if size > _SMALL_BYTES and size > 2 * sum([type_bytes(tensor.type) for tensor in node.inputs]):
         return None
-    if size > max_bytes:
+    if size > max_bytes and not _takes_its_place(match):
         return decline(f"{node.op.name} of constants gives {size} bytes, more than max-bytes={max_bytes}")
     arrays = [tensor.node.attrs["value"] for tensor in node.inputs]
     try:
@@ -105,6 +113,15 @@ def _compute(node: Node, b: Any, max_bytes: int) -> list[Tensor] | Decline | Non
     if [(value.dtype, value.shape) for value in values] != [(kind.dtype.numpy, kind.shape) for kind in types]:
         return decline(f"the reference of {node.op.name} gives another type than the graph says")
     return [b.constant(value=value) for value in values]
+
+
+def _takes_its_place(match: Match) -> bool:
+    """Whether a node moves what a constant holds, which nothing else reads but to look rows up."""
+    node = match.root
+    if node.op.name not in _MOVING:
+        return False
+    readers = [reader for reader in match.rewriter.users[node.inputs[0]] if reader.op.name != "take"]
+    return readers == [node] and node.inputs[0] not in match.rewriter.program.outputs
 
 
 def _compute_splat(match: Match, b: Any) -> Tensor | None:

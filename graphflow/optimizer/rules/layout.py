@@ -256,6 +256,30 @@ def layout_of_resampling(match: Match, b: Builder) -> Answer:
     return _back(match, b, b.apply(node.op, [x], attrs))
 
 
+def layout_of_groups(match: Match, b: Builder) -> Answer:
+    """Reshapes that part channels, or join their parts, commute with permutations."""
+    node, moved = match.root, match.root.inputs[0]
+    x = source(moved)
+    if x is not None:
+        batch, *rest = node.output.shape
+        spatial, last = x.shape[1:-1], x.ndim - 1
+        if batch != x.shape[0] or len(rest) != x.ndim or tuple(rest[2:]) != spatial:
+            return None
+        parts = b.reshape(x, shape=(batch, *spatial, *rest[:2]))
+        return in_place_of(match, b.permute_dims(parts, axes=(0, last, last + 1, *range(1, last))))
+    parts = moved.node.inputs[0]
+    last = parts.ndim - 2
+    orders = {(0, *pair, *range(1, last)): pair for pair in ((last, last + 1), (last + 1, last))}
+    pair = orders.get(moved.node.attrs["axes"])
+    if last < 2 or pair is None:
+        return None
+    kept = parts.shape[:-2]
+    if node.output.ndim != last + 1 or (node.output.shape[0], *node.output.shape[2:]) != kept:
+        return None
+    turned = b.permute_dims(parts, axes=(*range(last), *pair))
+    return _back(match, b, b.reshape(turned, shape=(*kept, node.output.shape[1])))
+
+
 def _rule(function: Any, safety: str) -> Rule:
     return Rule(function.__name__, (), function, safety, "sampled", frozenset({"layout"}), function.__doc__)
 
@@ -271,6 +295,7 @@ _SINKING = {
     **dict.fromkeys(_REDUCTIONS, _rule(layout_of_reduction, "rounding")),
     **dict.fromkeys(_POOLS, _rule(layout_of_pooling, "exact")),
     **dict.fromkeys(("resample", "resample_gradient"), _rule(layout_of_resampling, "exact")),
+    "reshape": _rule(layout_of_groups, "exact"),
 }
 
 RULES: tuple[Rule, ...] = (CHANNELS_LAST, _ELEMENTWISE, *dict.fromkeys(_SINKING.values()))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphflow as gf
 from graphflow.ir.graph import Graph
 from graphflow.ir.interpret import evaluate
 from graphflow.ir.opdef import OpDef
@@ -117,6 +118,37 @@ def test_inputs_and_symbolic_sizes_stay() -> None:
         size = placeholder("x", ("n",)).shape[0]
         program = extract([add(constant(1), size)])
     assert not optimize_counting(program), "a size that is not known yet"
+
+
+def test_a_weight_that_is_only_moved_is_moved_at_once() -> None:
+    w = np.arange(600, dtype=np.float32).reshape(20, 30)
+    with Graph():
+        turned = gf.reshape(gf.permute_dims(constant(w), (1, 0)), (30, 4, 5))
+        program = extract([gf.exp(turned)])
+    optimize(program, pipeline="fold-constants{max-bytes=100}")
+    assert [node.op.name for node in program.order()] == ["constant", "exp"]
+    np.testing.assert_array_equal(program.order()[0].attrs["value"], w.T.reshape(30, 4, 5))
+
+
+def test_a_weight_that_others_read_stays_one() -> None:
+    with Graph():
+        table = constant(np.ones((20, 30), np.float32))
+        program = extract([gf.permute_dims(table, (1, 0)), gf.identity(table), table])
+    journal = Journal("remarks")
+    optimize(program, pipeline="fold-constants{max-bytes=100}", journal=journal)
+    assert [node.op.name for node in program.order()].count("permute_dims") == 1
+    assert "more than max-bytes=100" in journal.remarks[0].reason
+
+
+def test_a_table_is_transposed_for_the_product_and_kept_for_its_rows() -> None:
+    with Graph():
+        table = constant(np.arange(600, dtype=np.float32).reshape(20, 30))
+        words = placeholder("words", (3,), gf.int32)
+        rows = gf.take(table, words, axis=0)
+        program = extract([gf.matmul(rows, gf.permute_dims(table, (1, 0)))], (), [words])
+    optimize(program, pipeline="fold-constants{max-bytes=100}")
+    held = [node.output.shape for node in program.order() if node.op.name == "constant"]
+    assert sorted(held) == [(20, 30), (30, 20)]
 
 
 def test_random_numbers_stay() -> None:

@@ -219,3 +219,40 @@ def test_one_spatial_axis_comes_to_an_end() -> None:
     program = extract([y, *slopes], (), [x, w])
     optimize(program, pipeline=LAYOUT, strict=True, check=True)
     assert [node.op.name for node in program.order()].count("channels_last_conv") == 1
+
+
+@pytest.mark.parametrize("axes", [(0, 2, 1, 3, 4), (0, 1, 2, 3, 4)])
+def test_channels_are_shuffled_where_they_are(axes: tuple[int, ...]) -> None:
+    """As ShuffleNet does between its convolutions: groups are parted, exchanged and joined again."""
+    x = gf.placeholder("x", (2, 12, 5, 5))
+    w, v = (gf.constant(np.random.default_rng(s).normal(size=(12, 3, 1, 1)).astype("f")) for s in (0, 1))
+    parts = gf.reshape(gf.nn.conv(x, w, groups=4), (2, 3, 4, 5, 5))
+    joined = gf.reshape(gf.permute_dims(parts, axes), (2, 12, 5, 5))
+    y = gf.nn.conv(gf.nn.relu(joined), v, groups=4)
+    program = extract([y], (), [x])
+    optimize(program, pipeline=LAYOUT, strict=True, check=True)
+    orders = [node.attrs["axes"] for node in program.order() if node.op.name == "permute_dims"]
+    inner = [(0, 1, 2, 4, 3)] if axes[1] == 2 else []
+    assert orders == [(0, 2, 3, 1), *inner, (0, 3, 1, 2)]
+    fed = np.random.default_rng(2).normal(size=(2, 12, 5, 5)).astype("f")
+    fed[0, 0, 0, 0] = np.nan
+    (made,), (plain,) = evaluate(program.outputs, {program.feeds[0]: fed}), evaluate([y], {x: fed})
+    np.testing.assert_allclose(made, plain, rtol=1e-5)
+
+
+def test_other_reshapes_of_images_stay() -> None:
+    x = gf.placeholder("x", (2, 12, 4, 4))
+    image = gf.nn.conv(x, gf.constant(np.ones((12, 12, 1, 1), "f")))
+    outputs = [
+        gf.reshape(image, (2, 12, 16)),
+        gf.reshape(image, (2, 3, 4, 16)),
+        gf.reshape(image, (2, 12, 2, 2, 4)),
+        gf.reshape(gf.permute_dims(gf.reshape(image, (2, 3, 4, 4, 4)), (0, 1, 3, 2, 4)), (2, 12, 4, 4)),
+    ]
+    program = extract(outputs, (), [x])
+    optimize(program, pipeline=LAYOUT, strict=True, check=True)
+    fed = np.random.default_rng(2).normal(size=(2, 12, 4, 4)).astype("f")
+    for made, plain in zip(
+        evaluate(program.outputs, {program.feeds[0]: fed}), evaluate(outputs, {x: fed}), strict=True
+    ):
+        np.testing.assert_allclose(made, plain, rtol=1e-5)
