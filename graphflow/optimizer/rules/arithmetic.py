@@ -123,7 +123,9 @@ def subtract_negative(m: Match, b: Builder) -> Answer:
 
 @rule([P.multiply(P.negative(X), P.negative(Y)), P.divide(P.negative(X), P.negative(Y))], safety="exact")
 def cancel_signs(m: Match, b: Builder) -> Answer:
-    """(-x) * (-y) = x * y, and (-x) / (-y) = x / y."""
+    """(-x) * (-y) = x * y, and (-x) / (-y) = x / y, but for complex numbers, whose zeros change sign."""
+    if m.X.dtype.kind == "complex":
+        return None
     return b.multiply(m.X, m.Y) if m.root.op.name == "multiply" else b.divide(m.X, m.Y)
 
 

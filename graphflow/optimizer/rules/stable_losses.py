@@ -217,7 +217,10 @@ def exp_over_total(m: Match, b: Builder) -> Answer:
     if len(m.AXIS) != 1:
         return decline(f"softmax takes one axis, not {m.AXIS}")
     names = [node.op.name for node in m.nodes]
-    share = m.G if names.count("sum") == 1 else b.sum(m.G, axis=m.AXIS, keepdims=True)
+    alone = names.count("sum") == 1
+    if not alone and m.G.ndim != m.X.ndim:
+        return None
+    share = m.G if alone else b.sum(m.G, axis=m.AXIS, keepdims=True)
     if "negative" in names:
         share = b.negative(share)
     return in_place_of(m, b.multiply(share, b.softmax(m.X, axis=m.AXIS[0])))

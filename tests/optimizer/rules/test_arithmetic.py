@@ -108,6 +108,7 @@ def test_a_difference_others_read_is_not_negated() -> None:
 
 def test_complex_numbers_have_no_sign() -> None:
     assert_declines(rules.sign_is_lost, "z: complex64[3] -> square(negative(z))")
+    assert_declines(rules.cancel_signs, "z: complex64[3] -> divide(negative(z), negative(z))")
 
 
 def test_integer_sums_wrap_alike() -> None:

@@ -269,6 +269,14 @@ def test_more_than_one_axis_stays() -> None:
     )
 
 
+def test_a_share_without_the_axis_stays() -> None:
+    assert_declines(
+        rules.exp_over_total,
+        "g: float32[], x: float32[3] -> e = exp(x); q = divide(g, sum(e, axis=0, keepdims=True));"
+        "multiply(sum(negative(q), axis=0, keepdims=True), e)",
+    )
+
+
 def test_shared_logarithms_stay() -> None:
     assert_declines(
         rules.exp_of_log_softmax, f"{X} -> l = log_softmax(x); (l, exp(l))", "log_softmax has other users"
