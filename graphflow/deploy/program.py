@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from graphflow.errors import AttributeValueError, GraphError
 from graphflow.ir import dims
 from graphflow.optimizer.program import Program, extract, specialize
+from graphflow.session.arguments import checked_level
 from graphflow.session.choices import Choices
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def check_target(target: str) -> Bm1684Backend:
     """
     from graphflow.runtime.bm1684.backend import Bm1684Backend
 
-    if target not in TARGETS:
-        raise AttributeValueError(f"there is no target {target!r}", hint=f"one of {', '.join(TARGETS)}")
+    if not isinstance(target, str) or target not in TARGETS:
+        raise AttributeValueError(f"there is no target {target!r:.80}", hint=f"one of {', '.join(TARGETS)}")
     return Bm1684Backend()
 
 
@@ -56,7 +57,9 @@ def prepare(
 
     if not isinstance(model, Model):
         raise AttributeValueError(f"{model!r:.80} is no model", hint="pass gf.Model(inputs=[x], outputs=[y])")
-    chosen = model.signatures.get(model.default if signature is None else signature)
+    checked_level(level)
+    named = model.default if signature is None else signature
+    chosen = model.signatures.get(named) if isinstance(named, str) else None
     if chosen is None:
         raise GraphError(
             f"the model has no signature {signature!r:.80}", hint=f"it has {', '.join(model.signatures)}"

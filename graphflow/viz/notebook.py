@@ -51,7 +51,7 @@ def model_html(model: Any) -> str:
 
 
 def graph_summary(graph: Any, depth: int | None = None, sizes: Any = None, rows: int = 50) -> Summary:
-    """The layers of the graph in a table: output types, parameters, operations, bytes; see `Graph.summary`."""
+    """The layers of the graph in a table: output types, parameters, operations, bytes; as `Graph.summary`."""
     return summary(graph, depth, sizes, rows)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from graphflow.errors import AttributeValueError
 from graphflow.ir.node import Node
 from graphflow.ir.traversal import topological_order
+from graphflow.ops.inference import whole_number
 from graphflow.optimizer.analysis.cost import counted_at, node_bytes, node_flops
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.report_text import count_text, table
@@ -50,6 +52,8 @@ def debug_print(
     └─ sqrt : float32[2, 3]            6 FLOP  48 B
        └─ exp #1, see above
     """
+    if file is not None and not hasattr(file, "write"):
+        raise AttributeValueError(f"{file!r:.80} is no file", hint="pass an open text file, or nothing")
     print(tree(source, depth, lines, sizes, profile), file=sys.stdout if file is None else file)
 
 
@@ -72,6 +76,7 @@ def tree(
     └─ sqrt : float32[2, 3]
        └─ exp #1, see above
     """
+    _check(depth, lines, sizes, profile)
     walk = _Walk(_roots(source), depth, lines)
     seconds = None if profile is None else {row.name: row.seconds for row in profile.rows}
     with counted_at(sizes):
@@ -79,6 +84,17 @@ def tree(
     text = table(rows, right=range(1, 3 + (seconds is not None))) if rows else "nothing"
     rest = walk.count - len(walk.seen)
     return f"{text}\n… and {rest:,} more nodes" if rest > 0 else text
+
+
+def _check(depth: Any, lines: Any, sizes: Any, profile: Any) -> None:
+    """Raises AttributeValueError for an argument of another kind."""
+    if depth is not None:
+        whole_number(depth, "the depth", 0)
+    whole_number(lines, "the number of lines", 1)
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise AttributeValueError(f"the sizes are {sizes!r:.80}", hint="pass a dict such as {'batch': 32}")
+    if profile is not None and not isinstance(profile, Profile):
+        raise AttributeValueError(f"{profile!r:.80} is no profile", hint="pass what sess.profile gave")
 
 
 def _roots(source: Any) -> list[Node]:

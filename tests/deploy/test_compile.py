@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import graphflow as gf
-from graphflow.errors import AttributeValueError, BackendError, FeedError, FileFormatError, GraphError
+from graphflow.errors import (
+    AttributeValueError,
+    BackendError,
+    FeedError,
+    FileFormatError,
+    GraphError,
+    SessionError,
+)
 from graphflow.runtime.bm1684 import bmodel
 from graphflow.runtime.bm1684.simulator import simulate
 from tests.deploy.models import assert_as_numpy, convolving, floats, model
@@ -216,7 +223,7 @@ def test_other_arguments_are_checked() -> None:
     for given, error, said in (
         ({"target": "bm1688"}, AttributeValueError, "no target 'bm1688'"),
         ({"target": None}, AttributeValueError, "no target None"),
-        ({"level": "O9"}, AttributeValueError, "no level 'O9'"),
+        ({"level": "O9"}, SessionError, "no optimization level 'O9'"),
         ({"signature": "other"}, GraphError, "no signature 'other'"),
     ):
         for function in (gf.compile, gf.preflight):
