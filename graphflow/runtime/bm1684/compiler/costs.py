@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.chip import DDR_BASE
-from graphflow.runtime.bm1684.compiler.emit import load_command, store_command
-from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, TransferLayer
+from graphflow.runtime.bm1684.compiler.emit import moving, store_command
+from graphflow.runtime.bm1684.compiler.layers.layer import TransferLayer
 from graphflow.runtime.bm1684.compiler.schedule import Costs
 from graphflow.runtime.bm1684.compiler.steps import Buffer, Step, Store
 from graphflow.runtime.bm1684.compiler.tensors import Tile
@@ -26,14 +26,8 @@ def _step(step: Step) -> float:
 
 
 def _load(buffer: Buffer) -> float:
-    load = buffer.load
-    assert load is not None
-    if isinstance(load.source, Coefficient):
-        return _moved(load.source.load(DDR_BASE, 0))
-    assert load.box is not None
-    if load.layer is not None:
-        return _moved(load.layer.own_load(load.index, load.box, DDR_BASE, 0))
-    return _moved([load_command(Tile(0, load.box), load.source, DDR_BASE)])
+    assert buffer.load is not None
+    return _moved(moving(buffer.load, DDR_BASE, 0))
 
 
 def _store(store: Store) -> float:

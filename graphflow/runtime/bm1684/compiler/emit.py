@@ -8,7 +8,7 @@ from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, Places, TransferLayer
 from graphflow.runtime.bm1684.compiler.placement import Ddr
 from graphflow.runtime.bm1684.compiler.schedule import Schedule
-from graphflow.runtime.bm1684.compiler.steps import Buffer, Step, Store
+from graphflow.runtime.bm1684.compiler.steps import Buffer, Load, Step, Store
 from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value
 from graphflow.runtime.bm1684.isa import Direction
 
@@ -57,13 +57,18 @@ def step_commands(step: Step, offsets: dict[Buffer, int], ddr: Ddr) -> Sequence[
 def load_commands(buffer: Buffer, offset: int, ddr: Ddr) -> Sequence[isa.Command]:
     """The commands that fill a buffer."""
     assert buffer.load is not None
-    load = buffer.load
+    source = buffer.load.source
+    address = ddr.coefficients[source] if isinstance(source, Coefficient) else ddr.address(source)
+    return moving(buffer.load, address, offset)
+
+
+def moving(load: Load, address: int, offset: int) -> Sequence[isa.GdmaCommand]:
+    """The commands of a load from an address in DDR to an offset in the lanes."""
     if isinstance(load.source, Coefficient):
-        return load.source.load(ddr.coefficients[load.source], offset)
+        return load.source.load(address, offset)
+    if load.own is not None:
+        return load.own.load(address, offset)
     assert load.box is not None
-    address = ddr.address(load.source)
-    if load.layer is not None:
-        return load.layer.own_load(load.index, load.box, address, offset)
     return [load_command(Tile(offset, load.box), load.source, address)]
 
 

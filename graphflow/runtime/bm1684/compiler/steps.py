@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, Layer, LocalLayer, Work
+from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient, Layer, LocalLayer, OwnTile, Work
 from graphflow.runtime.bm1684.compiler.tensors import Box, Value, tile_bytes
 
 
@@ -38,13 +38,12 @@ class Load:
     """What is brought into a buffer: a box of a value, or a coefficient.
 
     Attributes:
-        layer, index: the layer that brings this input in a form of its own, if one does.
+        own: how a layer brings it in a form of its own, if one does.
     """
 
     source: Value | Coefficient
     box: Box | None = None
-    layer: LocalLayer | None = None
-    index: int = 0
+    own: OwnTile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ class _Builder:
             for tile in self.tiles_of(chain[0]):
                 ends = tile.start.c, tile.stop.c
                 needed = layer.needed(place, box.over("c", *ends))
-                if (needed.start.c, needed.stop.c) != ends or layer.own_bytes(place, needed) is not None:
+                if (needed.start.c, needed.stop.c) != ends or layer.own_tile(place, needed) is not None:
                     return False
         return bool(made.intersection(layer.inputs))
 
@@ -248,9 +247,9 @@ class _Builder:
     ) -> tuple[Buffer, Box]:
         """The tile of an input: made in the group, or loaded from DDR."""
         box = self.boxes[value]
-        own = layer.own_bytes(index, box)
+        own = layer.own_tile(index, box)
         if own is not None:
-            return Buffer(value.name, own, load=Load(value, box, layer, index)), box
+            return Buffer(value.name, own.bytes, load=Load(value, box, own)), box
         if value not in self.tiles:
             key = (value, box)
             if key not in before:

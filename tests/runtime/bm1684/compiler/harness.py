@@ -69,7 +69,7 @@ class Bench:
         self.layer = layer
         self.box = Box.whole(layer.output.shape) if box is None else box
         self.needed = [layer.needed(index, self.box) for index in range(len(layer.inputs))]
-        self.own = [layer.own_bytes(index, need) for index, need in enumerate(self.needed)]
+        self.own = [layer.own_tile(index, need) for index, need in enumerate(self.needed)]
         self.held = [
             need if own is not None else grown(need, margin, value.shape)
             for need, own, value in zip(self.needed, self.own, layer.inputs)
@@ -77,7 +77,7 @@ class Bench:
         self.works = layer.works(self.box, room, self.held if told else None)
         self.used, self.ddr_used = 0, 0
         self.tiles = tuple(
-            Tile(self.place(tile_bytes(held.shape) if own is None else own), held)
+            Tile(self.place(tile_bytes(held.shape) if own is None else own.bytes), held)
             for held, own in zip(self.held, self.own)
         )
         shape = (self.box if output is None else output).shape
@@ -109,8 +109,9 @@ class Bench:
     def prepare(self, *inputs: np.ndarray) -> Scene:
         """Put everything in place and collect the commands; the scene, for the vendor's simulator."""
         for index, (data, tile) in enumerate(zip(inputs, self.tiles, strict=True)):
-            if self.own[index] is not None:
-                self.commands += self.layer.own_load(index, tile.box, self.store(data), tile.offset)
+            own = self.own[index]
+            if own is not None:
+                self.commands += own.load(self.store(data), tile.offset)
                 continue
             assert data.shape == self.layer.inputs[index].shape
             layout.write(self.memory, tile.address(), tile.strides, part(data, tile.box).astype(np.float32))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from graphflow.runtime.bm1684 import isa
+from graphflow.runtime.bm1684.compiler.layers.clamp import bounds
 from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, Places, Work
 from graphflow.runtime.bm1684.compiler.layers.timed import timed
-from graphflow.runtime.bm1684.compiler.tensors import Box, Tile
-from graphflow.runtime.bm1684.isa import Constant, Operand, Operation
+from graphflow.runtime.bm1684.compiler.tensors import Box
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,23 +27,5 @@ class Bound(LocalLayer):
         return [timed(partial(self.commands, box), [box] if held is None else held, box)]
 
     def commands(self, box: Box, places: Places) -> list[isa.Command]:
-        made: list[isa.Command] = []
-        source = _operand(places.inputs[0], box)
-        result = _operand(places.output, box)
-        for operation, bound in ((Operation.MAXIMUM, self.low), (Operation.MINIMUM, self.high)):
-            if bound is not None:
-                made.append(
-                    isa.Arithmetic(
-                        operation=operation,
-                        shape=box.shape,
-                        left=source,
-                        right=Constant.of(bound),
-                        result=result,
-                    )
-                )
-                source = result
-        return made
-
-
-def _operand(tile: Tile, box: Box) -> Operand:
-    return tile.plain(box) if tile.whole_slots(box) else tile.operand(box)
+        source, result = places.inputs[0].operand(box), places.output.operand(box)
+        return bounds(source, result, box.shape, self.low, self.high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,9 +50,9 @@ class ChannelwiseLayer(WindowLayer):
         """What must be in local memory for some channels."""
         return ()
 
+    @abstractmethod
     def command(self, part: Box, places: Places, shared: dict[str, object]) -> isa.Command:
         """The command that computes a part, given its operands, shapes, steps and pads."""
-        raise NotImplementedError(f"{self.kind} has no command")
 
     def mended(self, part: Box, places: Places) -> list[isa.Command]:
         """What follows it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer
 from graphflow.runtime.bm1684.compiler.tensors import Box, Tile
-from graphflow.runtime.bm1684.isa import Constant, Operation
+from graphflow.runtime.bm1684.isa import Constant, Operand, Operation, Shape
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,12 +24,20 @@ class ClampedLayer(LocalLayer):
 
     def clamped(self, tile: Tile, box: Box) -> list[isa.Command]:
         """The commands that bound a box of the output in place."""
-        bounds = [(Operation.MAXIMUM, 0.0)] if self.relu else []
-        bounds += [] if self.ceiling is None else [(Operation.MINIMUM, self.ceiling)]
         place = tile.operand(box)
-        return [
-            isa.Arithmetic(
-                operation=operation, result=place, left=place, right=Constant.of(bound), shape=box.shape
+        return bounds(place, place, box.shape, 0.0 if self.relu else None, self.ceiling)
+
+
+def bounds(
+    source: Operand, result: Operand, shape: Shape, low: float | None, high: float | None
+) -> list[isa.Command]:
+    """The commands for min(max(source, low), high); a bound that is None does nothing."""
+    made: list[isa.Command] = []
+    for operation, bound in ((Operation.MAXIMUM, low), (Operation.MINIMUM, high)):
+        if bound is not None:
+            right = Constant.of(bound)
+            made.append(
+                isa.Arithmetic(operation=operation, shape=shape, left=source, right=right, result=result)
             )
-            for operation, bound in bounds
-        ]
+            source = result
+    return made

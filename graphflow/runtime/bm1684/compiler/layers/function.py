@@ -9,9 +9,9 @@ from operator import sub
 from typing import Any
 
 from graphflow.runtime.bm1684 import isa
-from graphflow.runtime.bm1684.chip import ALIGNMENT, LANES, local
-from graphflow.runtime.bm1684.compiler.layers.elementwise import broadcast_operand, spread_load
-from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, Places, Work, broadcast_box
+from graphflow.runtime.bm1684.chip import ALIGNMENT, local
+from graphflow.runtime.bm1684.compiler.layers.broadcast import BroadcastLayer
+from graphflow.runtime.bm1684.compiler.layers.layer import Places, Work
 from graphflow.runtime.bm1684.compiler.layers.recipe import Recipe, Recorder, Term
 from graphflow.runtime.bm1684.compiler.layers.regions import Region, boxes, runs
 from graphflow.runtime.bm1684.compiler.layers.timed import counted
@@ -23,7 +23,7 @@ _FEWEST = 128
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Function(LocalLayer):
+class Function(BroadcastLayer):
     """record(inputs) element by element; inputs of size 1 along an axis are broadcast.
 
     Attributes:
@@ -48,21 +48,8 @@ class Function(LocalLayer):
             recorder.copy(last)
         return Recipe.of(recorder)
 
-    def overwrites(self) -> tuple[int, ...]:
-        return tuple([i for i, value in enumerate(self.inputs) if value.shape == self.output.shape])
-
-    def spread(self, index: int) -> bool:
-        """Whether an input of one channel must lie on all lanes."""
-        return self.inputs[index].shape.c == 1 and self.output.shape.c > 1
-
-    def own_bytes(self, index: int, box: Box) -> int | None:
-        return tile_bytes(box.shape._replace(c=LANES)) if self.spread(index) else None
-
-    def own_load(self, index: int, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
-        return [spread_load(self.inputs[index], box, source, offset)]
-
     def works(self, box: Box, room: int, held: Sequence[Box] | None = None) -> list[Work]:
-        known = [broadcast_box(box, value) for value in self.inputs] if held is None else held
+        known = self.known(box, held)
         flat = held is not None and self.flat([Tile(0, one) for one in held], box)
         size = self.register_bytes(box, room)
         scratch = (size,) * self.recipe.count
@@ -83,11 +70,6 @@ class Function(LocalLayer):
         most = max(_FEWEST, room // max(1, self.recipe.count) // ALIGNMENT * ALIGNMENT)
         return min(tile_bytes(box.shape), most)
 
-    def flat(self, tiles: Sequence[Tile], box: Box) -> bool:
-        """Whether all inputs have the sizes of the output and lie as the box does."""
-        alike = all(value.shape == self.output.shape for value in self.inputs)
-        return alike and all(tile.whole_slots(box) for tile in tiles)
-
     def build(self, box: Box, size: int, flat: bool, places: Places) -> list[isa.Command]:
         flat = flat and places.output.whole_slots(box)
         made: list[isa.Command] = []
@@ -107,7 +89,7 @@ class Function(LocalLayer):
                 continue
             copied = Operand(scratch[recipe.registers[index]])
             made.append(
-                isa.Copy(source=self.operand(index, tile, region.box), result=copied, shape=region.shape)
+                isa.Copy(source=self.operand_of(index, tile, region.box), result=copied, shape=region.shape)
             )
             inputs.append(None)
         direct = flat or places.output.whole_slots(region.box)
@@ -121,9 +103,3 @@ class Function(LocalLayer):
     def lies(self, index: int, tile: Tile, box: Box) -> bool:
         """Whether a box of an input lies aligned, with the sizes of the output."""
         return self.inputs[index].shape == self.output.shape and tile.whole_slots(box)
-
-    def operand(self, index: int, tile: Tile, box: Box) -> Operand:
-        """An input with strides of 0 along the axes over which it is broadcast."""
-        if self.spread(index):
-            tile = Tile(tile.offset, tile.box.over("c", 0, LANES))
-        return broadcast_operand(tile, self.inputs[index], box)

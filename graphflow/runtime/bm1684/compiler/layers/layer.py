@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,18 @@ class Coefficient:
 
     name: str
     data: np.ndarray
+    bytes: int
+    load: Callable[[int, int], Sequence[isa.GdmaCommand]]
+
+
+class OwnTile(NamedTuple):
+    """An input in a form of its layer's own.
+
+    Attributes:
+        bytes: what it takes of every lane.
+        load: (address of its value, local offset) -> the commands that bring it there.
+    """
+
     bytes: int
     load: Callable[[int, int], Sequence[isa.GdmaCommand]]
 
@@ -95,7 +109,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LocalLayer(Layer):
+class LocalLayer(Layer, ABC):
     """A layer that the tensor unit computes in local memory."""
 
     def needed(self, index: int, box: Box) -> Box:
@@ -105,6 +119,7 @@ class LocalLayer(Layer):
         """
         return broadcast_box(box, self.inputs[index])
 
+    @abstractmethod
     def works(self, box: Box, room: int, held: Sequence[Box] | None = None) -> list[Work]:
         """The work for a box of the output, in order.
 
@@ -114,7 +129,6 @@ class LocalLayer(Layer):
             held: what the tiles of the inputs will hold, if that is known: a tile that holds just what is
                 needed spares a copy, and scratch for it. None makes ready for tiles that hold more.
         """
-        raise NotImplementedError(f"{self.kind} says no work")
 
     def tiles(self, box: Box, room: int) -> list[Box]:
         """A box of the output in parts over channels that can be computed, and stored, one by one.
@@ -127,16 +141,12 @@ class LocalLayer(Layer):
         """The inputs in whose tile the output may be written, if boxes agree and none reads it later."""
         return ()
 
-    def own_bytes(self, index: int, box: Box) -> int | None:
-        """Bytes a lane of input `index` if the layer loads it from DDR in a form of its own, else None.
+    def own_tile(self, index: int, box: Box) -> OwnTile | None:
+        """How the layer brings input `index` from DDR in a form of its own, or None for the ordinary form.
 
         Such a tile is used by this layer alone, and its box says what of the value it was made from.
         """
         return None
-
-    def own_load(self, index: int, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
-        """The commands that bring such an input from the address of its value to an offset in the lanes."""
-        raise NotImplementedError(f"{self.kind} loads its inputs as any other")
 
     def cuts(self) -> str:
         """The axes of the output over which it can be computed in slices; "nchw" for element-wise layers."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.chip import LANES, local
 from graphflow.runtime.bm1684.compiler.layers.copies import Piece, commands
-from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, Places, TransferLayer, Work
+from graphflow.runtime.bm1684.compiler.layers.layer import LocalLayer, OwnTile, Places, TransferLayer, Work
 from graphflow.runtime.bm1684.compiler.layers.timed import timed
 from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value, aligned_strides, tile_bytes
 from graphflow.runtime.bm1684.isa import Direction, Operand, Shape, Window
@@ -69,10 +70,10 @@ class Fetched(LocalLayer):
         view = Value(source.name, output.shape, alias=source.root)
         return cls(output=output, inputs=(view,), strides=strides, first=first, nodes=nodes)
 
-    def own_bytes(self, index: int, box: Box) -> int | None:
-        return tile_bytes(box.shape)
+    def own_tile(self, index: int, box: Box) -> OwnTile:
+        return OwnTile(tile_bytes(box.shape), partial(self._load, box))
 
-    def own_load(self, index: int, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
+    def _load(self, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
         first = self.first + sum(at * step for at, step in zip(box.start, self.strides))
         return strided_load(source + WORD * first, self.strides, box.shape, offset)
 

@@ -7,6 +7,7 @@ at first, and adds in pairs, which is more exact as well.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,13 +53,13 @@ class RowLayer(LocalLayer):
         """The sizes of one number for each row of a view."""
         return shape._replace(**{self.axis: 1})
 
+    @abstractmethod
     def registers(self, shape: Shape) -> tuple[int, ...]:
         """Bytes a lane of every temporary for rows of a view."""
-        raise NotImplementedError(f"{self.kind} names no temporaries")
 
+    @abstractmethod
     def rows(self, source: Operand, result: Operand, shape: Shape, places: Places) -> list[isa.Command]:
         """The commands for the rows of a view."""
-        raise NotImplementedError(f"{self.kind} has no commands")
 
     def coefficients(self) -> tuple[Coefficient, ...]:
         """What must be in local memory."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.chip import LANES
 from graphflow.runtime.bm1684.compiler.layers.convolution import Convolution
-from graphflow.runtime.bm1684.compiler.layers.layer import Places
+from graphflow.runtime.bm1684.compiler.layers.layer import OwnTile, Places
 from graphflow.runtime.bm1684.compiler.tensors import WORD, Box, Tile, Value, row_major, tile_bytes
 from graphflow.runtime.bm1684.isa import Direction, Shape, Window
 
@@ -79,10 +80,10 @@ class StemConvolution(Convolution):
         given = places.inputs[0]
         return replace(given, box=self._loaded(given.box))
 
-    def own_bytes(self, index: int, box: Box) -> int | None:
-        return tile_bytes(self._loaded(box).shape)
+    def own_tile(self, index: int, box: Box) -> OwnTile:
+        return OwnTile(tile_bytes(self._loaded(box).shape), partial(self._load, box))
 
-    def own_load(self, index: int, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
+    def _load(self, box: Box, source: int, offset: int) -> Sequence[isa.GdmaCommand]:
         """Rows that every kernel row meets come in one transfer an item; for the others the rest is zeros."""
         tile = Tile(offset, self._loaded(box))
         start, stop = tile.box.start.h, tile.box.stop.h

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,9 +62,9 @@ class WindowLayer(ClampedLayer):
     strides: Window = ONE
     pads: Pads = NO_PADS
 
+    @abstractmethod
     def extent(self) -> Window:
         """The size of the window in elements, without dilation."""
-        raise NotImplementedError(f"{self.kind} has no window")
 
     def spread(self) -> Window:
         """The dilation: from one element of the window to the next."""

@@ -49,9 +49,6 @@ def _bound(
         if low is None and high is not None and high >= 0:
             legalizer.extend(maker, node, ceiling=high)
             return
-    if isinstance(maker, Binary) and not maker.relu and low == 0.0 and high is None:
-        legalizer.extend(maker, node, relu=True)
-        return
     if isinstance(maker, Bound) and low is None and maker.high is None:
         legalizer.extend(maker, node, high=high)
         return

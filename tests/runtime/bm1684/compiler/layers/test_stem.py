@@ -70,7 +70,7 @@ def test_a_stem_is_three_times_as_fast_and_loads_few_times() -> None:
     bench = check(Bench(layer), x, np.maximum(wanted, 0))
     assert 3 * bench.cycles <= Bench(plain).cycles
     inner = Box.whole(layer.output.shape).rows(8, 16)
-    own = layer.own_load(0, layer.needed(0, inner), 1 << 32, 0)
+    own = layer.own_tile(0, layer.needed(0, inner)).load(1 << 32, 0)
     assert [type(command) for command in own] == [isa.TensorTransfer]
     assert layer.inputs[0].root is plain.inputs[0]
 
