@@ -2,7 +2,8 @@
 
 A search is started again and again, each time with another strategy and the weights it has learned;
 runs have 1, 1, 2, 1, 1, 2, 4, ... times the same length, which is near the best whatever the unknown
-time to a solution is distributed like. A run that ends by itself is a proof that the target is out of reach.
+time to a solution is distributed like. A run that ends by itself is a proof that the target is out
+of reach, unless its strategy is bold.
 
 Source: Luby, Sinclair and Zuckerman, "Optimal Speedup of Las Vegas Algorithms" (1993).
 """
@@ -17,10 +18,10 @@ import numpy as np
 from graphflow.optimizer.memory.lifetimes import Lifetimes
 from graphflow.optimizer.memory.search import Search, Strategy
 
-_RUN = 500  # states of the shortest run
+_RUN = 250  # states of the shortest run, besides those that it takes to place everything twice
 _LARGEST = 4096  # buffers in a partition; with more, a state takes too long and too much memory
 _FOR_BOUND = 4  # rungs of work for the lower bound itself from the second time on; mostly it is within reach
-_RUNG = 2.0 * _RUN  # the work that a target is given at first
+_RUNG = 1000.0  # the work that a target is given at first
 
 
 @dataclass
@@ -53,7 +54,8 @@ class _Partition:
             if affordable < len(self.members):
                 return True, work
             self._runs += 1
-            length = min(_RUN * (self._runs & -self._runs), affordable)
+            shortest = _RUN + 2 * len(self.members)
+            length = min(shortest * (self._runs & -self._runs), affordable)
             strategy = Strategy.draw(self._random)
             outcome = self._search.run(target, strategy, self._random, length, deadline)
             spent += outcome.states * self._search.work

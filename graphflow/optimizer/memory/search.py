@@ -7,30 +7,34 @@ nothing else fits any more, and either places it at its low or learns that it li
 yet placed, which raises its low. So no placement is met twice.
 
 Only instants with a maximal set of live buffers count ("sections"). A state is given up when in some
-section the lowest of the open buffers, or those above the first gap, do not fit below the capacity;
-if only one buffer can be the lowest of a section, the others lie on it. Where no open buffer crosses
-an instant the two sides are solved one after the other, and the first is not solved again because
-the second fails. Sections that were the end of many states are decided early.
+section the open buffers from some low on do not fit below the capacity. What is not the lowest of a
+section lies on the lowest that can be. Sections that were the end of many states are decided early.
+
+A state also knows `why` each low is as high as it is: the steps that it follows from. A dead end goes
+back to the last step that it follows from, past those that have nothing to do with it; if it follows
+from none, there is no placement.
 
 Source: Moffitt, "MiniMalloc: A Lightweight Memory Allocator for Hardware-Accelerated Machine Learning"
-(ASPLOS 2023) for canonical placements, inference by section and the splitting; Boussemart et al.,
-"Boosting Systematic Search by Weighting Constraints" (ECAI 2004) for the weights.
+(ASPLOS 2023) for canonical placements and inference by section; Prosser, "Hybrid Algorithms for the
+Constraint Satisfaction Problem" (1993) for going back by conflicts; Boussemart et al., "Boosting
+Systematic Search by Weighting Constraints" (ECAI 2004) for the weights.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from graphflow.optimizer.memory.lifetimes import Lifetimes
+from graphflow.optimizer.memory.sections import PLACED, Part, Sections, twins
 
-PLACED = 2**62  # the low of a buffer that has its offset
 _EASE = 0.002  # of the capacity: slack below which a section counts as tight
 _CLOCK = 63  # states between two looks at the clock
 _TIDY = 16  # placements between two removals of the placed from a part
+_BLAMED = 12  # sections of a dead end, whose reasons are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Strategy:
         total: judge a buffer by the waste in all its sections, not by that in the worst.
         length, size: what a long life and many bytes count for.
         noise: how much chance counts for.
+        is_bold: go back as if what lies under a buffer had nothing to do with where else it could lie; that
+            can miss placements, and so proves nothing, but goes back further.
     """
 
     by_floor: bool
@@ -53,6 +59,7 @@ class Strategy:
     length: float
     size: float
     noise: float
+    is_bold: bool
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> Strategy:
@@ -65,6 +72,7 @@ class Strategy:
             length=float(random.random()),
             size=float(random.random()),
             noise=float(random.choice([0.03, 0.1, 0.2])),
+            is_bold=bool(random.random() < 0.5),
         )
 
 
@@ -76,24 +84,21 @@ class Outcome(NamedTuple):
     states: int
 
 
-class _Part(NamedTuple):
-    """A range of sections that is being solved, and how much of the stack was there before it."""
-
-    start: int
-    stop: int
-    height: int
-    around: _Part | None
-    members: np.ndarray  # the open buffers of each section, one section a column, filled up with none
-    sizes: np.ndarray
-
-
 class _State(NamedTuple):
     low: np.ndarray
+    why: list[int]  # for each buffer, one bit for each step that its low follows from
     open_bytes: np.ndarray  # by section
     crossing: np.ndarray  # by boundary before each section, the open buffers on both sides of it
-    depth: int
-    step: tuple[int, int] | None
-    part: _Part
+    part: Part
+
+
+class _Step(NamedTuple):
+    """A buffer placed at its low, and the lowest top on which it could lie instead."""
+
+    before: _State
+    buffer: int
+    offset: int
+    nearest: int
 
 
 class _View(NamedTuple):
@@ -110,25 +115,23 @@ class Search:
 
     def __init__(self, buffers: Lifetimes) -> None:
         self.buffers = buffers
-        self.first, self.last, sections = maximal_sections(buffers.first, buffers.last)
-        self.weight = np.ones(sections)
-        self._size = np.append(buffers.size, 0)
+        self.sections = Sections(buffers)
+        self.weight = np.ones(self.sections.count)
+        self._size = self.sections.sizes
         self._is_plain = buffers.is_plain
-        places = np.arange(sections + 1)
-        self._live = (self.first[:, None] <= places[:-1]) & (places[:-1] < self.last[:, None])
-        self._open_bytes = buffers.size @ self._live
-        self._crossing = ((self.first[:, None] < places) & (places < self.last[:, None])).sum(0)
         is_fixed = buffers.address >= 0
         self._latest = np.where(is_fixed, buffers.address, PLACED - 1) if is_fixed.any() else None
-        self._low = np.append(np.maximum(buffers.address, 0), PLACED)
-        self._near_to: dict[int, np.ndarray] = {}
-        self._twins = _twins(buffers, self.first, self.last)
-        self._part = self._whole()
+        low = np.append(np.maximum(buffers.address, 0), PLACED)
+        why = [0] * (len(buffers) + 1)
+        self._start = _State(
+            low, why, self.sections.open_bytes, self.sections.crossing, self.sections.whole()
+        )
+        self._twins = twins(buffers, self.sections.first, self.sections.last)
 
     @property
     def work(self) -> float:
         """What a state costs, compared with a small search."""
-        return 1 + self._part.members.size / 8000
+        return 1 + self._start.part.members.size / 8000
 
     def run(
         self,
@@ -140,82 +143,41 @@ class Search:
     ) -> Outcome:
         """Search until offsets are found, nothing is left, or `limit` states or the time are spent."""
         self._capacity, self._strategy, self._random = capacity, strategy, random
-        self._taste = strategy.length * (self.last - self.first) / len(self.weight)
+        self._taste = strategy.length * (self.sections.last - self.sections.first) / len(self.weight)
         self._taste += strategy.size * self.buffers.size / max(capacity, 1)
-        stack = [_State(self._low, self._open_bytes, self._crossing, 0, None, self._part)]
-        steps: list[tuple[int, int]] = []
+        steps: list[_Step] = []
+        state: _State | None = self._start
         for states in range(1, limit + 1):
-            if not stack:
-                return Outcome(None, True, states)
+            if state is None:
+                return Outcome(None, not strategy.is_bold, states)
             if states & _CLOCK == 0 and deadline is not None and time.monotonic() > deadline:
                 return Outcome(None, False, states)
-            state = stack.pop()
-            del steps[state.depth - (state.step is not None) :]
-            if state.step is not None:
-                steps.append(state.step)
             if len(steps) == len(self.buffers):
-                return Outcome(self._offsets(steps), False, states)
-            part = self._unsolved(state, stack)
-            inferred = self._infer(state.low, state.open_bytes, part)
-            if inferred is not None:
-                self._branch(state._replace(low=inferred[0], part=part), inferred[1], stack)
+                offsets = np.zeros(len(self.buffers), np.int64)
+                offsets[[step.buffer for step in steps]] = [step.offset for step in steps]
+                return Outcome(offsets, False, states)
+            found = self._infer(state)
+            if isinstance(found, int):
+                state = self._back(found, steps)
+            else:
+                state = self._place(*found, steps)
         return Outcome(None, False, limit)
-
-    def _offsets(self, steps: list[tuple[int, int]]) -> np.ndarray:
-        offsets = np.zeros(len(self.buffers), np.int64)
-        for buffer, offset in steps:
-            offsets[buffer] = offset
-        return offsets
-
-    # Parts
-
-    def _whole(self) -> _Part:
-        """All sections, with all buffers."""
-        order = np.argsort(~self._live, axis=0, kind="stable")[: int(self._live.sum(0).max(initial=0))]
-        members = np.where(np.take_along_axis(self._live, order, 0), order, len(self.buffers))
-        return _Part(0, len(self.weight), 0, None, members, self._size[members])
-
-    def _within(self, part: _Part, low: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """The open buffers of some sections of a part, and their sizes."""
-        members = part.members[:, start - part.start : stop - part.start]
-        is_open = low[members] < PLACED
-        order = np.argsort(~is_open, axis=0, kind="stable")[: int(is_open.sum(0).max(initial=0))]
-        members = np.take_along_axis(np.where(is_open, members, len(self.buffers)), order, 0)
-        return members, self._size[members]
-
-    @staticmethod
-    def _unsolved(state: _State, stack: list[_State]) -> _Part:
-        """The innermost part with something open; what was left to try in solved ones is dropped."""
-        part = state.part
-        while part.around is not None and not state.open_bytes[part.start : part.stop].any():
-            del stack[part.height :]
-            part = part.around
-        return part
-
-    def _narrowed(self, state: _State, section: int, height: int) -> _Part:
-        """The part around a section that no open buffer leaves."""
-        part = state.part
-        cuts = np.flatnonzero(state.crossing[part.start + 1 : part.stop] == 0) + part.start + 1
-        if not len(cuts):
-            if state.depth % _TIDY == _TIDY - 1:
-                members, sizes = self._within(part, state.low, part.start, part.stop)
-                return part._replace(members=members, sizes=sizes)
-            return part
-        at = int(np.searchsorted(cuts, section, side="right"))
-        start = int(cuts[at - 1]) if at else part.start
-        stop = int(cuts[at]) if at < len(cuts) else part.stop
-        return _Part(start, stop, height, part, *self._within(part, state.low, start, stop))
 
     # Pruning
 
-    def _infer(self, low: np.ndarray, open_bytes: np.ndarray, part: _Part) -> tuple[np.ndarray, _View] | None:
-        """The lows with what follows from them, and what the sections then say; None for a dead end."""
-        needed = open_bytes[part.start : part.stop]
+    def _infer(self, state: _State) -> tuple[_State, _View] | int:
+        """The state with what follows from it, and what its sections then say; or why it is a dead end."""
+        low, why, part = state.low, state.why, state.part
+        while part.around is not None and not state.open_bytes[part.start : part.stop].any():
+            part = part.around
+        needed = state.open_bytes[part.start : part.stop]
         highest = self._capacity - needed
         used = needed > 0
         while True:
-            if self._latest is not None and ((low[:-1] > self._latest) & (low[:-1] < PLACED)).any():
-                return None
+            if self._latest is not None:
+                late = np.flatnonzero((low[:-1] > self._latest) & (low[:-1] < PLACED))
+                if len(late):
+                    return why[late[0]]
             lows = low[part.members]
             floor = lows.min(0)
             slack = highest - floor
@@ -223,19 +185,43 @@ class Search:
             above = np.where(choices, PLACED, lows).min(0)
             taken = np.where(choices, part.sizes, 0).sum(0)
             gap = (above < PLACED) & (above + needed - taken > self._capacity)
-            failing = used & (gap | (slack < 0))
-            if failing.any():
-                self.weight[part.start + int(failing.argmax())] += 1
-                return None
-            count = choices.sum(0)
-            # The only choice for the lowest of a section lies under all the others.
-            under = np.flatnonzero((count == 1) & (above < floor + taken))
+            failing = np.flatnonzero(used & (gap | (slack < 0)))
+            if len(failing):
+                return self._blamed(part, failing, low, why)
+            # One of the choices lies under all that is none.
+            beneath = np.where(choices, lows + part.sizes, PLACED).min(0)
+            under = np.flatnonzero(used & (above < beneath))
             if not len(under):
-                return low, _View(floor, slack, choices, count)
-            row, column = np.nonzero(~choices[:, under] & (lows[:, under] < (floor + taken)[under]))
-            low = low.copy()
-            np.maximum.at(low, part.members[row, under[column]], (floor + taken)[under[column]])
+                return state._replace(low=low, why=why, part=part), _View(
+                    floor, slack, choices, choices.sum(0)
+                )
+            row, column = np.nonzero(~choices[:, under] & (lows[:, under] < beneath[under]))
+            raised, column = part.members[row, under[column]], under[column]
+            low, why = low.copy(), list(why)
+            np.maximum.at(low, raised, beneath[column])
             low = self._rounded(low)
+            self._explain(part, raised, column, why)
+
+    def _explain(self, part: Part, raised: np.ndarray, columns: np.ndarray, why: list[int]) -> None:
+        """Note for raised buffers that it follows from the lows of all in a section."""
+        causes: dict[int, int] = {}
+        for buffer, column in zip(raised.tolist(), columns.tolist()):
+            if column not in causes:
+                causes[column] = _union(why, part.members[:, column].tolist())
+            why[buffer] |= causes[column]
+
+    def _blamed(self, part: Part, failing: np.ndarray, low: np.ndarray, why: list[int]) -> int:
+        """The steps that a dead end follows from: of several reasons that which leads back the furthest."""
+        best, section = -1, 0
+        for column in failing[:_BLAMED].tolist():
+            members = part.members[:, column]
+            rows = zip(low[members].tolist(), part.sizes[:, column].tolist(), members.tolist())
+            is_open = [(start, size, why[one]) for start, size, one in rows if start < PLACED]
+            found = _overfull(is_open, self._capacity)
+            if best < 0 or found < best:
+                best, section = found, column
+        self.weight[part.start + section] += 1
+        return best
 
     def _rounded(self, low: np.ndarray) -> np.ndarray:
         """Lows at which the buffers may begin."""
@@ -243,29 +229,58 @@ class Search:
             low[:-1] = np.where(low[:-1] < PLACED, self.buffers.rounded(low[:-1]), PLACED)
         return low
 
-    # Branching
+    # Going on
 
-    def _branch(self, state: _State, view: _View, stack: list[_State]) -> None:
-        """Push both ways to go on: the buffer not at its low, and, on top, the buffer placed there."""
+    def _place(self, state: _State, view: _View, steps: list[_Step]) -> _State:
+        """The state after one more buffer is placed at its low."""
         section = self._section(state, view)
         buffer, nearest = self._ready(state.low, self._choice(state, view, section))
-        part = self._narrowed(state, section, len(stack))
+        tidy = len(steps) % _TIDY == _TIDY - 1
+        part = self.sections.narrowed(state.part, section, state.low, state.crossing, tidy)
         offset, size = int(state.low[buffer]), int(self._size[buffer])
-        if nearest < PLACED and self.buffers.address[buffer] < 0:
-            low = state.low.copy()
-            low[self._same(low, buffer)] = nearest
-            stack.append(state._replace(low=self._rounded(low), step=None, part=part))
-        low = np.maximum(state.low, self._near(buffer) * (offset + size))
+        steps.append(_Step(state, buffer, offset, nearest))
+        low = np.maximum(state.low, self.sections.near(buffer) * (offset + size))
         if self.buffers.apart:
             others = self._apart(buffer)
             low[others] = np.maximum(low[others], self.buffers.bank_end(offset + size))
         low[buffer] = PLACED
+        low = self._rounded(low)
+        why, bit = list(state.why), 1 << (len(steps) - 1)
+        for one in np.flatnonzero(low > state.low).tolist():
+            why[one] |= bit
+        why[buffer] = 0
         open_bytes, crossing = state.open_bytes.copy(), state.crossing.copy()
-        first, last = self.first[buffer], self.last[buffer]
+        first, last = self.sections.first[buffer], self.sections.last[buffer]
         open_bytes[first:last] -= size
         crossing[first + 1 : last] -= 1
-        step = (buffer, offset)
-        stack.append(_State(self._rounded(low), open_bytes, crossing, state.depth + 1, step, part))
+        return _State(low, why, open_bytes, crossing, part)
+
+    def _back(self, reason: int, steps: list[_Step]) -> _State | None:
+        """The state in which the last step of a reason is not taken; None if nothing is left."""
+        while reason:
+            last = reason.bit_length() - 1
+            state, buffer, _, nearest = steps[last]
+            reason = (reason ^ 1 << last) | state.why[buffer]
+            if not self._strategy.is_bold:
+                reason |= self._around(buffer, state, steps[:last])
+            del steps[last:]
+            if nearest < PLACED and self.buffers.address[buffer] < 0:
+                low, why = state.low.copy(), list(state.why)
+                same = self._same(low, buffer)
+                low[same] = nearest
+                for one in same.tolist():
+                    why[one] |= reason
+                return state._replace(low=self._rounded(low), why=why)
+        return None
+
+    def _around(self, buffer: int, state: _State, steps: list[_Step]) -> int:
+        """The steps that decide on what a buffer can lie: of all that is near, where it lies or can lie."""
+        near = self.sections.near(buffer)
+        found = _union(state.why, np.flatnonzero(near & (state.low < PLACED)).tolist())
+        for level, step in enumerate(steps):
+            if near[step.buffer]:
+                found |= 1 << level
+        return found
 
     def _section(self, state: _State, view: _View) -> int:
         part, strategy = state.part, self._strategy
@@ -282,7 +297,7 @@ class Search:
         if len(buffers) == 1:
             return int(buffers[0])
         waste = (state.low[buffers][:, None] - view.floor) / (view.slack + _EASE * self._capacity)
-        waste *= self._live[buffers, part.start : part.stop]
+        waste *= self.sections.live[buffers, part.start : part.stop]
         cost = 2 * (waste.sum(1) if self._strategy.total else waste.max(1)) - self._taste[buffers]
         return int(buffers[(cost + self._strategy.noise * self._random.random(len(buffers))).argmin()])
 
@@ -293,22 +308,12 @@ class Search:
             if self.buffers.apart:
                 others = self._apart(buffer)
                 tops[others] = self.buffers.bank_end(tops[others])
-            tops = np.where(self._near(buffer), tops, PLACED)
+            tops = np.where(self.sections.near(buffer), tops, PLACED)
             lowest = int(tops.argmin())
             if tops[lowest] > low[buffer]:
                 tops[self._same(low, buffer)] = PLACED
                 return buffer, min(int(tops.min()), PLACED)
             buffer = lowest
-
-    def _near(self, buffer: int) -> np.ndarray:
-        """Which buffers live at the same time as this one."""
-        near = self._near_to.get(buffer)
-        if near is None:
-            near = np.zeros(len(self._size), bool)
-            near[:-1] = (self.first < self.last[buffer]) & (self.first[buffer] < self.last)
-            near[buffer] = False
-            self._near_to[buffer] = near
-        return near
 
     def _apart(self, buffer: int) -> np.ndarray:
         """Which buffers may share no bank with this one."""
@@ -316,36 +321,35 @@ class Search:
 
     def _same(self, low: np.ndarray, buffer: int) -> np.ndarray:
         """The buffer, and its twins in the same state: what is learned of one holds for all."""
-        twins = self._twins[buffer]
-        return twins[low[twins] == low[buffer]]
+        alike = self._twins[buffer]
+        return alike[low[alike] == low[buffer]]
 
 
-def maximal_sections(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Lives counted in the instants with a maximal set of live buffers, and the number of those.
+def _union(why: list[int], buffers: list[int]) -> int:
+    found = 0
+    for buffer in buffers:
+        found |= why[buffer]
+    return found
 
-    >>> maximal_sections(np.array([0, 2, 2, 7]), np.array([3, 9, 5, 9]))
-    (array([0, 0, 0, 1]), array([1, 2, 1, 2]), 2)
+
+def _overfull(rows: list[tuple[int, int, int]], capacity: int) -> int:
+    """Why buffers, given by (low, size, why), do not fit below the capacity, by the earliest of the steps.
+
+    Those from any low on that do not fit are a reason, and less of them, as long as they do not fit either.
     """
-    instants = np.unique(np.concatenate([first, last]))
-    is_birth, is_death = np.isin(instants, first), np.isin(instants, last)
-    maximal = []
-    grown = False
-    for place in range(len(instants) - 1):
-        grown = grown or bool(is_birth[place])
-        if grown and is_death[place + 1]:
-            maximal.append(instants[place])
-            grown = False
-    return np.searchsorted(maximal, first), np.searchsorted(maximal, last), len(maximal)
-
-
-def _twins(buffers: Lifetimes, first: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
-    """For each buffer those that can take its place: itself, and what differs in nothing."""
-    groups: dict[Any, list[int]] = {}
-    keys = []
-    for index in range(len(buffers)):
-        is_single = buffers.address[index] >= 0 or index in buffers.apart
-        row = (int(first[index]), int(last[index]), int(buffers.size[index]), int(buffers.alignment[index]))
-        keys.append(index if is_single else row)
-        groups.setdefault(keys[-1], []).append(index)
-    arrays = {key: np.array(members) for key, members in groups.items()}
-    return [arrays[key] for key in keys]
+    rows.sort(reverse=True)
+    best, total = -1, 0
+    for count, (start, size, _) in enumerate(rows, 1):
+        total += size
+        excess = start + total - capacity
+        if excess <= 0:
+            continue
+        found = 0
+        for _, size, reason in sorted(rows[:count], key=lambda row: -row[2]):
+            if size < excess:
+                excess -= size
+            else:
+                found |= reason
+        if best < 0 or found < best:
+            best = found
+    return best

@@ -293,7 +293,7 @@ def test_capacities_by_space() -> None:
         ([Buffer("a", 0, 1, -4)], "has size -4"),
         ([Buffer("a", 0, 1, 4, alignment=0)], "alignment 0"),
         ([Buffer("a", 0, 1, 4, alignment=8, address=12)], "no multiple of its alignment 8"),
-        ([Buffer("a", 0, 1, 4.5)], "not a whole number"),  # type: ignore[arg-type]
+        ([Buffer("a", 0, 1, 4.5)], "not a whole number"),
         ([Buffer("a", 0, 1, 4), Buffer("a", 2, 3, 4)], "two buffers have the id 'a'"),
         ([Buffer("a", 0, 1, 2**61)], "above 2\\*\\*60"),
         (

@@ -56,7 +56,7 @@ def test_a_double_buffered_pipeline_keeps_units_apart(rng: np.random.Generator) 
     ("buffers", "banks", "message"),
     [
         ([Buffer("a", 0, 1, 4)], Banks(0), "a bank of 0 bytes"),
-        ([Buffer("a", 0, 1, 4)], Banks(2.5), "a bank of 2.5 bytes"),  # type: ignore[arg-type]
+        ([Buffer("a", 0, 1, 4)], Banks(2.5), "a bank of 2.5 bytes"),
         ([Buffer("a", 0, 1, 4, 3)], Banks(64), "alignment 3 .* do not divide one another"),
         ([Buffer("a", 0, 1, 4)], Banks(64, apart=[("a", "b")]), "'a' and 'b' are to lie apart"),
         ([Buffer("a", 0, 1, 4)], Banks(64, apart=[("a", "a")]), "'a' and 'a' are to lie apart"),

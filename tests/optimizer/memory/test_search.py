@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from graphflow.optimizer.memory import Banks, Buffer, allocate, certify
 from graphflow.optimizer.memory.buffers import lifetimes_of
 from graphflow.optimizer.memory.improve import improve
 from graphflow.optimizer.memory.lifetimes import lower_bound
-from graphflow.optimizer.memory.search import Search, Strategy, maximal_sections
+from graphflow.optimizer.memory.search import Search, Strategy
+from graphflow.optimizer.memory.sections import maximal_sections
 from tests.optimizer.memory.packings import packing
 
 
@@ -107,9 +109,13 @@ def test_every_strategy_is_complete(
         return
     capacity = lower_bound(used)[0] + more
     random = np.random.default_rng(seed)
-    outcome = Search(used).run(capacity, Strategy.draw(random), random, 10**6, None)
-    assert (outcome.offsets is not None) == is_possible(buffers, capacity, banks)
-    assert outcome.is_complete == (outcome.offsets is None)
+    strategy = Strategy.draw(random)
+    outcome = Search(used).run(capacity, strategy, random, 10**6, None)
+    if outcome.offsets is None:
+        assert outcome.is_complete != strategy.is_bold
+    assert outcome.is_complete <= (outcome.offsets is None)
+    if outcome.is_complete or outcome.offsets is not None:
+        assert (outcome.offsets is not None) == is_possible(buffers, capacity, banks)
 
 
 @pytest.mark.parametrize("count", [1, 2, 12, 40, 80])
@@ -174,6 +180,16 @@ def test_sections_are_those_that_matter() -> None:
     assert (first.tolist(), last.tolist(), count) == ([0, 0, 0, 1], [1, 2, 1, 2], 2)
     nothing = maximal_sections(np.array([], int), np.array([], int))
     assert nothing[2] == 0
+
+
+def test_what_has_a_placement_is_never_proved_impossible() -> None:
+    """Going back past steps must skip none of those that a dead end follows from."""
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        buffers = lifetimes_of(packing(30, random, span=20, height=200), None)
+        strategy = replace(Strategy.draw(random), is_bold=False)
+        outcome = Search(buffers).run(200, strategy, random, 2000, None)
+        assert outcome.offsets is not None and buffers.arena(outcome.offsets) == 200
 
 
 def test_twins_are_not_tried_for_one_another() -> None:
