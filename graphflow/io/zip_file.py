@@ -28,7 +28,6 @@ _PADDING = 0xD935  # the field under which Android's zipalign stores padding
 _ZIP64_FIELD = 20
 _LARGEST_DIRECTORY = 1 << 20
 _MOST_MEMBERS = 256
-_BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, struct.error)
 
 
 def write_zip(file: IO[bytes], parts: Iterable[tuple[str, Iterable[Piece]]]) -> None:

@@ -75,7 +75,7 @@ def watched() -> Iterator[None]:
     """In here, running code and taking too long are faults."""
     global _watching
     if not hasattr(sys, "_graphflow_fuzz_hook"):
-        sys._graphflow_fuzz_hook = True  # type: ignore[attr-defined]
+        sys._graphflow_fuzz_hook = True
         sys.addaudithook(_watch)
     _watching = True
     signal.alarm(SLOWEST)

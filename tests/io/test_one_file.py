@@ -247,7 +247,7 @@ def test_onnx_is_made(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_exports_that_cannot_be(model: gf.Model, tmp_path: Path, exports: object) -> None:
     with pytest.raises(FileFormatError) as caught:
-        gf.saved_model.save(tmp_path / "m", model, exports=exports)  # type: ignore[arg-type]
+        gf.saved_model.save(tmp_path / "m", model, exports=exports)
     assert caught.value.hint and not (tmp_path / "m").exists()
 
 
@@ -256,7 +256,7 @@ def test_exports_that_cannot_be(model: gf.Model, tmp_path: Path, exports: object
 )
 def test_calibration_that_is_no_json(model: gf.Model, tmp_path: Path, table: object) -> None:
     with pytest.raises(FileFormatError, match="calibration table is no JSON"):
-        gf.saved_model.save(tmp_path / "m", model, calibration=table)  # type: ignore[arg-type]
+        gf.saved_model.save(tmp_path / "m", model, calibration=table)
 
 
 def test_calibration_comes_back_to_the_bit(model: gf.Model, tmp_path: Path) -> None:

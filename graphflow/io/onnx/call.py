@@ -106,7 +106,9 @@ class Call:
         found = self.known(value)
         while isinstance(found, tuple):
             if len(found) != 1:
-                raise FileFormatError(f"{self.label} needs one number, not {found!r:.80}")
+                raise FileFormatError(
+                    f"{self.label} needs one number, not {found!r:.80}", hint="get the model again"
+                )
             (found,) = found
         return default if found is None else found
 

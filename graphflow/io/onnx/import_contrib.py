@@ -6,8 +6,17 @@ from typing import Any
 
 from graphflow import nn
 from graphflow.errors import FileFormatError
-from graphflow.io.onnx import import_contrib_attention, import_contrib_quantized
+from graphflow.io.onnx import (
+    import_contrib_attention,
+    import_contrib_blocks,
+    import_contrib_experts,
+    import_contrib_group_query,
+    import_contrib_normalization,
+    import_contrib_quantized,
+)
 from graphflow.io.onnx.call import Call
+from graphflow.io.onnx.import_attention import TABLE as ATTENTION
+from graphflow.io.onnx.import_contrib_normalization import channels_first, channels_last
 from graphflow.io.onnx.import_conv import TABLE as CONV
 from graphflow.io.onnx.import_creation import TABLE as CREATION
 from graphflow.io.onnx.import_elementwise import TABLE as ELEMENTWISE
@@ -16,19 +25,17 @@ from graphflow.io.onnx.import_indexing import TABLE as INDEXING
 from graphflow.io.onnx.import_normalization import layer_norm, simplified_layer_norm
 from graphflow.io.onnx.import_quantization import TABLE as QUANTIZATION
 from graphflow.io.onnx.import_shape import TABLE as SHAPE
-from graphflow.ir import dtypes
 from graphflow.ir.node import Tensor
 from graphflow.ops import (
+    arrange,
     casting,
-    creation,
     elementwise,
     functions,
-    indexing,
     linalg,
-    reduction,
     shape,
     solving,
     standard,
+    unique,
 )
 
 DOMAIN = "com.microsoft"
@@ -87,14 +94,6 @@ def _fused_conv(call: Call, x: Tensor, w: Tensor, bias: Any = None, add: Any = N
     return _activated(call, made if add is None else made + add)
 
 
-def _channels_first(x: Tensor) -> Tensor:
-    return shape.permute_dims(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return shape.permute_dims(x, (0, *range(2, x.ndim), 1))
-
-
 def _nhwc_conv(call: Call, x: Tensor, w: Tensor, bias: Any = None, add: Any = None) -> Tensor:
     """With images [batch, height, width, channels]; kernels lie as those of Conv."""
     kernel = call.attr("kernel_shape")
@@ -103,7 +102,7 @@ def _nhwc_conv(call: Call, x: Tensor, w: Tensor, bias: Any = None, add: Any = No
             f"{call.label} has kernels of shape {list(w.shape)}, but kernel_shape {kernel}",
             hint="they have to be [outputs, channels / groups, *kernel_shape]",
         )
-    first = _channels_last(CONV["Conv"](call, _channels_first(x), w, bias))
+    first = channels_last(CONV["Conv"](call, channels_first(x), w, bias))
     return _activated(call, first if add is None else first + add)
 
 
@@ -122,67 +121,25 @@ def _quick_gelu(call: Call, x: Tensor) -> Tensor:
     return nn.swish(x, call.attr("alpha", 1.702))
 
 
+def _bias_split_gelu(call: Call, x: Tensor, bias: Tensor) -> Tensor:
+    """The first half of the features times GELU of the second."""
+    first, second = arrange.split(x + bias, 2, -1)
+    return first * nn.gelu(second)
+
+
+def _gemm_fast_gelu(call: Call, x: Tensor, w: Tensor, bias: Any = None) -> Tensor:
+    return _fast_gelu(call, linalg.matmul(x, w), bias)
+
+
+def _scaled_silu(call: Call, x: Tensor, scale: Any = None) -> Tensor:
+    scaled = x * (call.attr("alpha", 1.0) if scale is None else casting.astype(scale, x.dtype))
+    return nn.swish(scaled)
+
+
 def _bias_softmax(call: Call, x: Tensor, bias: Tensor) -> Tensor:
     """Over all axes from `axis` on, as softmax was before opset 13."""
     made: Tensor = ELEMENTWISE["Softmax"](call, x + bias)
     return made
-
-
-# Normalizations
-
-
-def _total(call: Call, x: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
-    """The sum of what is there, as it is normalized and as it is handed out; of 16-bit floats in 32 bits."""
-    wide = dtypes.float32 if x.dtype.itemsize < 4 else x.dtype
-    total = casting.astype(x, wide)
-    for one in others:
-        if one is not None:
-            total = total + casting.astype(one, wide)
-    return total, casting.astype(total, x.dtype)
-
-
-def _skip_layer_norm(
-    call: Call, x: Tensor, skip: Tensor, scale: Tensor, offset: Any = None, bias: Any = None
-) -> tuple[Any, ...]:
-    total, handed = _total(call, x, skip, bias)
-    scale = casting.astype(scale, total.dtype)
-    offset = None if offset is None else casting.astype(offset, total.dtype)
-    epsilon = call.attr("epsilon", 1e-12)
-    made, mean, rate = nn.layer_norm_with_statistics(total, scale, offset, -1, epsilon, total.dtype)
-    return casting.astype(made, x.dtype), mean, rate, handed
-
-
-def _skip_rms_norm(call: Call, x: Tensor, skip: Tensor, scale: Tensor, bias: Any = None) -> tuple[Any, ...]:
-    total, handed = _total(call, x, skip, bias)
-    epsilon = call.attr("epsilon", 1e-12)
-    made = nn.rms_norm(total, casting.astype(scale, total.dtype), -1, epsilon)
-    rate = functions.rsqrt(reduction.mean(elementwise.square(total), -1, keepdims=True) + epsilon)
-    return casting.astype(made, x.dtype), None, rate, handed
-
-
-def _embed_layer_norm(
-    call: Call,
-    words: Tensor,
-    segments: Any,
-    word_table: Tensor,
-    position_table: Tensor,
-    segment_table: Any = None,
-    scale: Any = None,
-    offset: Any = None,
-    mask: Any = None,
-    positions: Any = None,
-) -> tuple[Any, ...]:
-    where = creation.arange(words.shape[1], dtype=dtypes.int32) if positions is None else positions
-    total = indexing.take(word_table, words, 0) + indexing.take(position_table, where, 0)
-    if segments is not None and segment_table is not None:
-        total = total + indexing.take(segment_table, segments, 0)
-    made = nn.layer_norm(total, scale, offset, -1, call.attr("epsilon", 1e-12))
-    kept = (
-        creation.zeros((words.shape[0],), dtypes.int32)
-        if mask is None
-        else standard.sum(casting.astype(mask, dtypes.int32), 1)
-    )
-    return made, casting.astype(kept, dtypes.int32), total
 
 
 # The rest
@@ -195,38 +152,76 @@ def _distances(call: Call, a: Tensor, b: Tensor) -> Tensor:
     return functions.sqrt(squared) if call.attr("metric", "sqeuclidean") == "euclidean" else squared
 
 
+def _unique(call: Call, x: Tensor) -> tuple[Tensor, ...]:
+    """In the order in which they come first."""
+    values, _, inverse, counts = unique.unique(x, None, False)
+    return values, standard.reshape(inverse, (-1,)), counts
+
+
+def _causal_conv(call: Call, *given: Any) -> Any:
+    plain = {"channels_last": 0, "dilation": 1, "ndim": 1, "state_window": 0}
+    _require(call, **plain, input_channels=0, state_length=0, state_update_capacity=0)
+    return CONV["CausalConvWithState"](call, *given)
+
+
+def _linear_attention(
+    call: Call, q: Tensor, k: Tensor, v: Tensor, state: Any = None, decay: Any = None, beta: Any = None
+) -> Any:
+    _require(call, state_window=0)
+    rule = call.attr("update_rule", "gated_delta")
+    decay, beta = decay if "gated" in rule else None, beta if "delta" in rule else None
+    return ATTENTION["LinearAttention"](call, q, k, v, state, decay, beta)
+
+
+def _require(call: Call, **wanted: int) -> None:
+    for name, known in wanted.items():
+        if call.attr(name, known) != known:
+            raise FileFormatError(
+                f"{call.label} with {name}={call.attr(name)!r:.40} is not supported",
+                hint=f"export the model with {name}={known}",
+            )
+
+
 def _expand_dims(call: Call, x: Tensor, axis: Tensor) -> Tensor:
     return shape.expand_dims(x, call.number(axis))
 
 
 NAMES: dict[str, Any] = {
+    "BiasAdd": lambda call, x, bias, skip: x + bias + skip,
     "BiasGelu": _gelu,
     "BiasSoftmax": _bias_softmax,
+    "BiasSplitGelu": _bias_split_gelu,
     "CDist": _distances,
+    "CausalConvWithState": _causal_conv,
     "DequantizeLinear": QUANTIZATION["DequantizeLinear"],
-    "EmbedLayerNormalization": _embed_layer_norm,
     "ExpandDims": _expand_dims,
     "FastGelu": _fast_gelu,
     "FusedConv": _fused_conv,
     "FusedGemm": lambda call, *given: _activated(call, SHAPE["Gemm"](call, *given)),
     "FusedMatMul": _fused_matmul,
     "FusedMatMulActivation": lambda call, *given: _activated(call, _fused_matmul(call, *given)),
+    "GemmFastGelu": _gemm_fast_gelu,
     "GatherND": INDEXING["GatherND"],
     "Gelu": _gelu,
     "GridSample": IMAGES["GridSample"],
     "Inverse": lambda call, x: solving.inv(x),
+    "LinearAttention": _linear_attention,
     "NhwcConv": _nhwc_conv,
     "NhwcFusedConv": _nhwc_conv,
-    "NhwcMaxPool": lambda call, x: _channels_last(CONV["MaxPool"](call, _channels_first(x))),
+    "NhwcMaxPool": lambda call, x: channels_last(CONV["MaxPool"](call, channels_first(x))),
     "Pad": SHAPE["Pad"],
     "QuantizeLinear": QUANTIZATION["QuantizeLinear"],
     "QuickGelu": _quick_gelu,
     "Range": CREATION["Range"],
-    "SkipLayerNormalization": _skip_layer_norm,
-    "SkipSimplifiedLayerNormalization": _skip_rms_norm,
+    "ScaledSiLU": _scaled_silu,
     "TransposeMatMul": _fused_matmul,
     "Trilu": SHAPE["Trilu"],
+    "Unique": _unique,
     **import_contrib_attention.TABLE,
+    **import_contrib_blocks.TABLE,
+    **import_contrib_experts.TABLE,
+    **import_contrib_group_query.TABLE,
+    **import_contrib_normalization.TABLE,
     **import_contrib_quantized.TABLE,
 }
 

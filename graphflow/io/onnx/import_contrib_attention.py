@@ -13,6 +13,7 @@ import numpy as np
 from graphflow import nn
 from graphflow.errors import FileFormatError
 from graphflow.io.onnx.call import Call
+from graphflow.io.onnx.import_contrib_quantized import matmul_to_float
 from graphflow.ir import dtypes
 from graphflow.ir.dims import Dim
 from graphflow.ir.node import Tensor
@@ -31,8 +32,29 @@ def _attention(
     score_bias: Any = None,
     past_length: Any = None,
 ) -> tuple[Any, ...]:
-    _refuse(call, "do_rotary", "past_present_share_buffer")
     made = linalg.matmul(x, w) if bias is None else linalg.matmul(x, w) + bias
+    return _self_attention(call, made, mask, past, score_bias)
+
+
+def _quantized_attention(
+    call: Call,
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor,
+    x_scale: Tensor,
+    w_scale: Tensor,
+    mask: Any = None,
+    x_zero: Any = None,
+    w_zero: Any = None,
+    past: Any = None,
+) -> tuple[Any, ...]:
+    made = matmul_to_float(call, x, w, x_scale, w_scale, x_zero, w_zero, bias)
+    return _self_attention(call, made, mask, past, None)
+
+
+def _self_attention(call: Call, made: Tensor, mask: Any, past: Any, score_bias: Any) -> tuple[Any, ...]:
+    """Of queries, keys and values side by side."""
+    _refuse(call, "do_rotary", "past_present_share_buffer")
     sizes = call.attr("qkv_hidden_sizes")
     q, k, v = arrange.split(made, tuple(sizes) if sizes else 3, -1)
     heads = call.attr("num_heads")
@@ -70,6 +92,26 @@ def _multi_head(
     q, k, v = (one if more is None else one + more for one, more in zip((q, k, v), biases))
     y, present_key, present_value = _attended(call, q, k, v, mask, score_bias, (past_key, past_value))
     return y, present_key, present_value, None
+
+
+def _decoder(
+    call: Call,
+    query: Tensor,
+    key: Any = None,
+    value: Any = None,
+    mask: Any = None,
+    score_bias: Any = None,
+    past_key: Any = None,
+    past_value: Any = None,
+    past_length: Any = None,
+    beams: Any = None,
+    indirection: Any = None,
+    bias: Any = None,
+) -> tuple[Any, ...]:
+    """MultiHeadAttention of one position, with its inputs in another order."""
+    _refuse(call, "past_present_share_buffer", "output_qk")
+    rest = (bias, mask, score_bias, past_key, past_value, past_length, indirection)
+    return _multi_head(call, query, key, value, *rest)
 
 
 def _operands(call: Call, query: Tensor, key: Any, value: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,6 +225,8 @@ def _refuse(call: Call, *flags: str) -> None:
 
 TABLE: dict[str, Any] = {
     "Attention": _attention,
+    "DecoderMaskedMultiHeadAttention": _decoder,
     "MultiHeadAttention": _multi_head,
+    "QAttention": _quantized_attention,
     "RotaryEmbedding": _rotary,
 }

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from graphflow import nn
 from graphflow.errors import FileFormatError
 from graphflow.io.onnx.call import Call
 from graphflow.io.onnx.import_conv import TABLE as CONV
 from graphflow.io.onnx.import_elementwise import TABLE as ELEMENTWISE
 from graphflow.io.onnx.import_quantization import TABLE as QUANTIZATION
+from graphflow.io.onnx.import_recurrent import TABLE as RECURRENT
 from graphflow.ir import dtypes
 from graphflow.ir.node import Tensor
 from graphflow.ops import (
     casting,
     comparison,
-    declare,
+    creation,
     elementwise,
+    indexing,
     linalg,
     quantization,
     quantized_products,
@@ -97,7 +97,7 @@ def _where(call: Call, chosen: Tensor, *given: Any) -> Tensor:
     return _quantized(made, scale, zero, x)
 
 
-def _matmul_to_float(
+def matmul_to_float(
     call: Call,
     a: Tensor,
     b: Tensor,
@@ -117,7 +117,7 @@ def _dynamic_matmul(
     call: Call, a: Tensor, b: Tensor, b_scale: Tensor, b_zero: Any = None, bias: Any = None
 ) -> Tensor:
     made, scale, zero = quantized_products.dynamic_quantize_linear(a)
-    return _matmul_to_float(call, made, b, scale, b_scale, zero, b_zero, bias)
+    return matmul_to_float(call, made, b, scale, b_scale, zero, b_zero, bias)
 
 
 def _gemm(
@@ -140,55 +140,74 @@ def _gemm(
     return scaled if y_scale is None else _quantized(scaled, y_scale, y_zero, a)
 
 
-def _matmul_bits(
+def _embed_layer_norm(
     call: Call,
-    a: Tensor,
-    b: Tensor,
-    scales: Tensor,
-    zeros: Any = None,
-    order: Any = None,
-    bias: Any = None,
-) -> Tensor:
-    """A product with a matrix whose columns are numbers of few bits, a scale for each block of rows."""
-    if order is not None or call.flag("weight_prepacked"):
-        raise FileFormatError(
-            f"{call.label} with rows in another order is not supported", hint="quantize without g_idx"
-        )
-    rows, columns = call.attr("K"), call.attr("N")
-    width, block = call.attr("bits", 4), call.attr("block_size")
-    blocks = -(-rows // block)
-    whole = standard.reshape(_unpacked(b, width), (columns, blocks, block))
-    middle: Any = declare.constant(np.float32(1 << (width - 1)))
-    if zeros is not None and zeros.dtype is dtypes.uint8:
-        listed = standard.reshape(zeros, (columns, -(-blocks * width // 8)))
-        middle = shape.expand_dims(_unpacked(listed, width)[:, :blocks], 2)
-    elif zeros is not None:
-        middle = standard.reshape(zeros, (columns, blocks, 1))
-    centred = casting.astype(whole, scales.dtype) - casting.astype(middle, scales.dtype)
-    weights = standard.reshape(
-        centred * standard.reshape(scales, (columns, blocks, 1)), (columns, blocks * block)
+    words: Tensor,
+    segments: Any,
+    word_table: Tensor,
+    position_table: Tensor,
+    segment_table: Any,
+    gamma: Tensor,
+    beta: Tensor,
+    mask: Any,
+    *scales_and_zeros: Any,
+) -> tuple[Any, ...]:
+    """With tables and parameters of 8 bits, of which only the rows that are looked up become floats."""
+    words_of, positions_of, segments_of, scale_of, offset_of = zip(
+        scales_and_zeros[:5], scales_and_zeros[5:], strict=True
     )
-    made = linalg.matmul(a, linalg.matrix_transpose(weights[:, :rows]))
-    return made if bias is None else made + bias
+    where = creation.arange(words.shape[1], dtype=dtypes.int32)
+    parts = [(word_table, words, words_of), (position_table, where, positions_of)]
+    if segments is not None and segment_table is not None:
+        parts.append((segment_table, segments, segments_of))
+    total, *rest = (_of(indexing.take(table, rows, 0), *how) for table, rows, how in parts)
+    for one in rest:
+        total = total + one
+    scale, offset = _of(gamma, *scale_of), _of(beta, *offset_of)
+    made = nn.layer_norm(total, scale, offset, -1, call.attr("epsilon", 1e-12))
+    return made, counted(words, mask)
 
 
-def _unpacked(x: Tensor, width: int) -> Tensor:
-    """The numbers of so many bits in bytes, the lowest first, along the last axis."""
-    if width == 8:
-        return x
-    if width not in (2, 4):
-        raise FileFormatError(f"numbers of {width} bits are not supported", hint="2, 4 and 8 bits are")
-    each = 8 // width
-    steps = declare.constant(np.arange(each, dtype=np.uint8) * np.uint8(width))
-    shifted = comparison.bitwise_right_shift(shape.expand_dims(x, -1), steps)
-    low = comparison.bitwise_and(shifted, declare.constant(np.uint8((1 << width) - 1)))
-    return standard.reshape(low, (*x.shape[:-1], x.shape[-1] * each))
+def counted(words: Tensor, mask: Any) -> Tensor:
+    """How many words of each sentence a mask keeps; 0 without one."""
+    if mask is None:
+        return creation.zeros((words.shape[0],), dtypes.int32)
+    return casting.astype(standard.sum(casting.astype(mask, dtypes.int32), 1), dtypes.int32)
+
+
+def _lstm(
+    call: Call,
+    x: Tensor,
+    w: Tensor,
+    r: Tensor,
+    b: Any = None,
+    lengths: Any = None,
+    state: Any = None,
+    cell: Any = None,
+    peephole: Any = None,
+    w_scale: Any = None,
+    w_zero: Any = None,
+    r_scale: Any = None,
+    r_zero: Any = None,
+) -> Any:
+    """With the floats that the weights stand for; onnxruntime also rounds what meets them to 8 bits."""
+    kernels = [_kernel(w, w_scale, w_zero), _kernel(r, r_scale, r_zero)]
+    return RECURRENT["LSTM"](call, x, *kernels, b, lengths, state, cell, peephole)
+
+
+def _kernel(w: Tensor, scale: Tensor, zero: Any) -> Tensor:
+    """[directions, 4 * size, inputs] of [directions, inputs, 4 * size]."""
+    spread = (scale.shape[0], 1, scale.shape[1] if scale.ndim == 2 else 1)
+    middle = casting.astype(standard.reshape(zero, spread), scale.dtype)
+    floats = (casting.astype(w, scale.dtype) - middle) * standard.reshape(scale, spread)
+    return linalg.matrix_transpose(floats)
 
 
 TABLE: dict[str, Any] = {
+    "DynamicQuantizeLSTM": _lstm,
     "DynamicQuantizeMatMul": _dynamic_matmul,
-    "MatMulIntegerToFloat": _matmul_to_float,
-    "MatMulNBits": _matmul_bits,
+    "MatMulIntegerToFloat": matmul_to_float,
+    "QEmbedLayerNormalization": _embed_layer_norm,
     "QGemm": _gemm,
     "QLinearAdd": _binary(elementwise.add),
     "QLinearAveragePool": _unary(_spatial(CONV["AveragePool"])),

@@ -32,7 +32,9 @@ def _concat(call: Call, xs: list[Tensor]) -> Tensor:
     return rearrange.stack(xs, axis) if call.flag("new_axis") else standard.concat(*xs, axis=axis)
 
 
-def _split(call: Call, x: Tensor, sizes: Tensor | None = None) -> list[Tensor]:
+def _split(call: Call, x: Any, sizes: Any = None) -> list[Tensor]:
+    if isinstance(x, list) or isinstance(sizes, list):
+        raise FileFormatError(f"{call.label} cannot take a sequence", hint="take one element of it")
     axis, keepdims = call.attr("axis", 0), call.flag("keepdims", True)
     return lists.split(x, call.known(sizes), axis, keepdims)
 

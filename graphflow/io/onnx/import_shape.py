@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from graphflow import nn
-from graphflow.errors import ShapeError
+from graphflow.errors import FileFormatError, ShapeError
 from graphflow.io.onnx.call import Call
 from graphflow.ir import dims, dtypes
 from graphflow.ir.node import Tensor
@@ -25,6 +25,9 @@ from graphflow.ops import (
     standard,
 )
 from graphflow.ops import shape as shape_ops
+
+MOST_PARTS = 1 << 20
+"""Parts that Split may make, used or not; a number far beyond is damage."""
 
 
 def _reshape(call: Call, x: Tensor, shape: Tensor | None = None) -> Tensor:
@@ -68,6 +71,10 @@ def _split(call: Call, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, 
     given = call.numbers(sizes) if sizes is not None else call.attr("split")
     if given is None:
         count, size = call.attr("num_outputs", call.wanted), x.shape[axis]
+        if not call.wanted <= count <= MOST_PARTS:
+            raise FileFormatError(
+                f"{call.label} has {call.wanted} outputs, but num_outputs {count}", hint="get the model again"
+            )
         piece = -(-size // count)
         given = [
             min(piece, max(size - piece * index, 0)) if isinstance(size, int) else piece

@@ -130,8 +130,22 @@ def refuse_unsupported(model: onnx.ModelProto) -> None:
     if missing:
         raise FileFormatError(
             "the model has operators that are not supported: " + "; ".join(missing[:20]),
-            hint="gf.onnx.unsupported(model) lists them",
+            hint=_way_out(model),
         )
+
+
+def _way_out(model: onnx.ModelProto) -> str:
+    """What may be done about operators that are not supported."""
+    domains = {domain_of(node) for node in model.graph.node} - {""}
+    ways = ["gf.onnx.unsupported(model) lists them"]
+    if "com.microsoft" in domains:
+        ways.append(
+            "export without onnxruntime's fusions, and a decoder without its loop of generation "
+            "(BeamSearch, GreedySearch, Sampling)"
+        )
+    if domains - {"com.microsoft"}:
+        ways.append("an operator of your own can be a function of the model: onnx.helper.make_function")
+    return "; ".join(ways)
 
 
 def import_model(

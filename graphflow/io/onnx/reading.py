@@ -47,11 +47,11 @@ def _parsed(content: bytes, what: str) -> onnx.ModelProto:
         model.ParseFromString(content)
     except Exception as error:  # of the package protobuf, which has a class of its own for this
         raise FileFormatError(
-            f"{what:.200} hold no ONNX model: {error!s:.200}",
+            f"there is no ONNX model in {what:.200}: {error!s:.200}",
             hint="the file is of another kind, was cut off or changed",
         ) from None
     if not model.HasField("graph"):
-        raise FileFormatError(f"{what:.200} hold no ONNX model: there is no graph", hint=_HINT)
+        raise FileFormatError(f"there is no ONNX model in {what:.200}: it has no graph", hint=_HINT)
     return model
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import warnings
 from pathlib import Path
 
 import onnx
@@ -12,6 +10,7 @@ from onnx import TensorProto, helper, parser
 
 import graphflow as gf
 from tests.bad_input.refusal import refused
+from tests.io import fuzzing
 from tests.io.onnx import fuzz
 
 HEAD = '<ir_version: 10, opset_import: ["": 22]> '
@@ -92,6 +91,37 @@ def test_all_that_is_not_supported_is_told_at_once() -> None:
         gf.onnx.load(proto)
 
 
+def test_the_way_out_is_told_by_domain() -> None:
+    proto = net()
+    with refused(gf.FileFormatError, "not supported"):
+        proto.graph.node[0].op_type = "NoSuch"
+        gf.onnx.load(proto)
+    for domain, op, way in (
+        ("com.microsoft", "BeamSearch", "without its loop"),
+        ("me", "Odd", "make_function"),
+    ):
+        proto.opset_import.append(helper.make_opsetid(domain, 1))
+        proto.graph.node[0].domain, proto.graph.node[0].op_type = domain, op
+        with pytest.raises(gf.FileFormatError, match=f"{op} of {domain} 1") as caught:
+            gf.onnx.load(proto)
+        assert way in caught.value.hint
+
+
+def test_a_sequence_where_sizes_are_wanted() -> None:
+    text = "net (float[4] x) => (float[2] y) { s = SplitToSequence(x) t = SplitToSequence(x, s) y = Relu(t) }"
+    with refused(gf.FileFormatError, "cannot take a sequence"):
+        gf.onnx.load(parser.parse_model(HEAD + text))
+
+
+@pytest.mark.parametrize("count", [2**40, 1, 0, -1])
+def test_a_split_into_a_number_of_parts_that_cannot_be(count: int) -> None:
+    text = "net (float[4] x) => (float[2] y) { y, z = Split <num_outputs: int = 2> (x) }"
+    proto = parser.parse_model(HEAD + text)
+    proto.graph.node[0].attribute[0].i = count
+    with refused(gf.FileFormatError, "has 2 outputs, but num_outputs"):
+        gf.onnx.load(proto)
+
+
 def test_functions_that_call_themselves() -> None:
     text = (
         '<ir_version: 10, opset_import: ["": 22, "me": 1]> net (float[3] x) => (float[3] y) { y = me.f(x) }'
@@ -109,9 +139,7 @@ def test_a_node_that_fails_is_named() -> None:
 
 def test_damaged_files_end_in_errors() -> None:
     """`make fuzz-onnx` loads 20,000 of them."""
-    rng, models = random.Random(1), fuzz.seeds()
-    assert [fuzz.outcome(content) for content in models] == ["loaded"] * len(models)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = {fuzz.outcome(fuzz.mutated(rng.choice(models), rng)) for _ in range(600)}
-    assert {"loaded", "FileFormatError", "ShapeError"} <= found
+    models = fuzz.seeds()
+    assert [fuzzing.outcome(gf.onnx.load, content) for content in models] == ["loaded"] * len(models)
+    found = fuzzing.outcomes(gf.onnx.load, models, fuzz.mutated, seed=1, count=600)
+    assert {"loaded", "FileFormatError", "ShapeError"} <= set(found)

@@ -296,7 +296,7 @@ def test_an_opset_that_is_not_written(opset: Any) -> None:
 
 def test_what_is_no_model() -> None:
     with pytest.raises(FileFormatError, match="is no Model"):
-        gf.onnx.to_proto(gf.placeholder("x", (2,)))  # type: ignore[arg-type]
+        gf.onnx.to_proto(gf.placeholder("x", (2,)))
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

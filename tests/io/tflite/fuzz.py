@@ -7,19 +7,14 @@ changes small models, bit by bit, in pieces, and word by word, and loads what co
 
 from __future__ import annotations
 
-import argparse
 import random
-import resource
 import struct
 import sys
-import time
-import warnings
-from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
 import graphflow as gf
+from tests.io import fuzzing
 from tests.io.tflite.build import Net, file_of
 from tests.io.tflite.test_control import chosen, looped, lstm
 
@@ -63,58 +58,16 @@ def seeds() -> list[bytes]:
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
     """The bytes, changed in some way; most ways keep the identifier."""
-    way, data = rng.randrange(10), bytearray(content)
-    place, size = rng.randrange(8, len(data)), rng.randrange(1, 12)
-    if way == 0:
-        del data[place:]
-    elif way == 1:
-        del data[place : place + size]
-    elif way == 2:
-        data[place:place] = bytes(rng.randrange(256) for _ in range(size))
-    elif way <= 5:
-        for _ in range(rng.randrange(1, 4)):
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    else:
-        for _ in range(rng.randrange(1, 3)):
-            at = rng.randrange(0, len(data) - 4) & ~3
-            old = struct.unpack_from("<I", data, at)[0]
-            new = rng.choice([*WORDS, old + 1, old - 1, old + 4, 2 * old, rng.getrandbits(32)])
-            struct.pack_into("<I", data, at, new & 0xFFFFFFFF)
+    if rng.randrange(10) < 6:
+        return fuzzing.changed_bytes(content, rng, first=8)
+    data = bytearray(content)
+    for _ in range(rng.randrange(1, 3)):
+        at = rng.randrange(0, len(data) - 4) & ~3
+        old = struct.unpack_from("<I", data, at)[0]
+        new = rng.choice([*WORDS, old + 1, old - 1, old + 4, 2 * old, rng.getrandbits(32)])
+        struct.pack_into("<I", data, at, new & 0xFFFFFFFF)
     return bytes(data)
 
 
-def outcome(content: bytes) -> str:
-    """ "loaded", or the class of the GraphFlowError; anything else that is raised is a fault."""
-    try:
-        gf.tflite.load(content)
-    except gf.GraphFlowError as error:
-        return type(error).__name__
-    return "loaded"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Load so many changed models, and tell what came of them."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--count", type=int, default=20_000)
-    options.add_argument("--seed", type=int, default=0)
-    given = options.parse_args(arguments)
-    rng, models = random.Random(given.seed), seeds()
-    counts: Counter[str] = Counter()
-    slowest = 0.0
-    warnings.simplefilter("ignore")
-    for number in range(given.count):
-        content = mutated(rng.choice(models), rng)
-        start = time.perf_counter()
-        try:
-            counts[outcome(content)] += 1
-        except BaseException:
-            print(f"fault at number {number}: {content.hex()}")
-            raise
-        slowest = max(slowest, time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    print(dict(counts), f"slowest {slowest:.2f} s, peak memory {peak} MB")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(__doc__.splitlines()[0], gf.tflite.load, seeds(), mutated))

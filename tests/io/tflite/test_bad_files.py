@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 import graphflow as gf
 from graphflow.io.tflite import importer
 from tests.bad_input.refusal import refused
+from tests.io import fuzzing
 from tests.io.tflite import fuzz
 from tests.io.tflite.build import Net, Writer, file_of
 from tests.io.tflite.test_control import branch
@@ -188,9 +187,7 @@ def test_text_is_not_supported() -> None:
 
 def test_damaged_files_end_in_errors() -> None:
     """`make fuzz-tflite` loads 20,000 of them."""
-    rng, models = random.Random(1), fuzz.seeds()
-    assert [fuzz.outcome(content) for content in models] == ["loaded"] * len(models)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = {fuzz.outcome(fuzz.mutated(rng.choice(models), rng)) for _ in range(500)}
-    assert {"loaded", "FileFormatError"} < found
+    models = fuzz.seeds()
+    assert [fuzzing.outcome(gf.tflite.load, content) for content in models] == ["loaded"] * len(models)
+    found = fuzzing.outcomes(gf.tflite.load, models, fuzz.mutated, seed=1, count=500)
+    assert {"loaded", "FileFormatError"} < set(found)

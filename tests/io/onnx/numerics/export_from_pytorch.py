@@ -229,7 +229,7 @@ def exported(name: str, exporter: str) -> onnx.ModelProto:
     build, given, axes, outputs = _cases()[name]
     torch.manual_seed(0)
     model = build().eval()
-    inputs = list(build.forward.__code__.co_varnames[1 : 1 + len(given)])  # type: ignore[attr-defined]
+    inputs = list(build.forward.__code__.co_varnames[1 : 1 + len(given)])
     options: dict[str, Any] = {"input_names": inputs, "output_names": outputs}
     if exporter == "torchscript":
         file = io.BytesIO()
