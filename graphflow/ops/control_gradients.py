@@ -168,8 +168,8 @@ def _(b, node, *cotangents):
             origin=node.origin,
         )
     looped = bounded(b, node)[0].node
-    vjp: Any = looped.op.vjp
-    return vjp(b, looped, *cotangents)
+    assert callable(looped.op.vjp)
+    return looped.op.vjp(b, looped, *cotangents)
 
 
 def bounded(b: Builder, node: Node) -> tuple[Tensor, ...]:

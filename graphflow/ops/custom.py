@@ -27,7 +27,7 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.onnx_form import OnnxForm, onnx_form
 from graphflow.ir.opdef import TRAITS, Infer, OpDef, Types, registry
 from graphflow.ir.types import TensorType
-from graphflow.ops.custom_facets import checked_expansion, checked_gradient, gradient_of_expansion
+from graphflow.ops.custom_facets import CheckedExpansion, checked_gradient, gradient_of_expansion
 from graphflow.ops.inference import broadcast_bool, broadcast_type, same_type
 
 _KINDS = inspect.Parameter
@@ -69,7 +69,7 @@ class CustomOp(OpDef):
 
         Targets without a lowering run the expansion, and gradients go through it unless one is declared.
         """
-        self.decompose = checked_expansion(_function(decompose, f"the expansion of {self.name}"))
+        self.decompose = CheckedExpansion(_function(decompose, f"the expansion of {self.name}"))
         if self.vjp is None:
             self.vjp = gradient_of_expansion
         return self

@@ -8,6 +8,7 @@ checked against the node, so that a slip is an error with the operator's name, w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphflow.errors import GradientError, GraphError
@@ -52,21 +53,26 @@ def _bad_gradient(node: Node, fault: str) -> GradientError:
     )
 
 
-def checked_expansion(decompose: Callable[..., Any]) -> Callable[[Builder, Node], list[Tensor]]:
-    """The expansion, node by node through the builder it is asked for."""
+@dataclass(frozen=True)
+class CheckedExpansion:
+    """An expansion, node by node through the builder it is asked for.
 
-    def expand(b: Builder, node: Node) -> list[Tensor]:
-        made = _traced(b, node, decompose)
+    Attributes:
+        declared: as the user wrote it.
+    """
+
+    declared: Callable[..., Any]
+
+    def __call__(self, b: Builder, node: Node) -> list[Tensor]:
+        made = _traced(b, node, self.declared)
         return _built(b, made.body, dict(zip(made.parameters, node.inputs)), made.outputs)
-
-    expand.__wrapped__ = decompose  # type: ignore[attr-defined]
-    return expand
 
 
 def gradient_of_expansion(b: Builder, node: Node, *cotangents: Tensor | None) -> list[Tensor | None]:
     """The gradient of an operator that declares an expansion and no gradient: through the expansion."""
-    decompose: Any = node.op.decompose
-    made = _traced(b, node, decompose.__wrapped__)
+    expansion = node.op.decompose
+    assert isinstance(expansion, CheckedExpansion)
+    made = _traced(b, node, expansion.declared)
     given = [index for index, tensor in enumerate(cotangents) if tensor is not None]
     wanted = [index for index, needed in enumerate(wanted_of(b, node.inputs)) if needed]
     pulled = pull(made, given, wanted)

@@ -103,7 +103,7 @@ class Initializer:
         sizes = tuple(int(size) for size in shape)
         made = _SAMPLERS[self.name](self, sizes, key)
         kind = as_dtype(dtype)
-        if kind.is_narrow:
+        if kind.is_narrow and made.dtype != kind.numpy:
             return np.array(fitted(made, kind), order="C")
         return np.array(made, dtype=kind.numpy, order="C")
 

@@ -77,7 +77,7 @@ def _(b, node, g):
     x, y = node.inputs
     if x.ndim > 2 and y.ndim == 2:
         # one product over all rows; a product for each matrix of x and a sum would be several times slower
-        rows, slopes = _rows(b, x), _rows(b, g)
+        rows, slopes = rows_of(b, x), rows_of(b, g)
         return [
             lambda: b.matmul(g, transposed(b, y)),
             lambda: b.matmul(transposed(b, rows), slopes),
@@ -92,9 +92,10 @@ def _(b, node, g):
     ]
 
 
-def _rows(b, x):
+def rows_of(b: Builder, x: Tensor) -> Tensor:
     """All rows of a stack of matrices below one another."""
-    return b.reshape(x, shape=(dims.product(x.shape[:-1]), x.shape[-1]))
+    made: Tensor = b.reshape(x, shape=(dims.product(x.shape[:-1]), x.shape[-1]))
+    return made
 
 
 def _unbroadcast(b, cotangent, matrix, operand):

@@ -1,4 +1,4 @@
-"""Python operators of tensors: x + y, -x, x @ w, x[1:], x < y, and the transposes x.T and x.mT.
+"""Python operators of tensors: x + y, -x, x @ w, x[1:], x < y, the transposes x.T and x.mT, and known values.
 
 `==` and `!=` are left alone: they ask whether two handles are the same tensor, so that tensors can be
 keys of dictionaries; gf.equal and gf.not_equal compare elements.
@@ -19,6 +19,7 @@ from graphflow.ir.graph import open_body
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import OpDef, registry
 from graphflow.ops.inference import show
+from graphflow.ops.shape_values import known_value
 from graphflow.ops.subscript import getitem
 
 BINARY = {
@@ -139,6 +140,7 @@ def attach() -> None:
         "__iter__": _iterate,
         "__getattr__": _no_method,
         "__contains__": _contains,
+        "known_value": known_value,
         "T": property(_transpose),
         "mT": property(_matrix_transpose),
         "__setitem__": _no_assignment,

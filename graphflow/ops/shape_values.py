@@ -8,7 +8,7 @@ arrays of sizes, and the few that compute with sizes have an entry in `symbolic_
 not understood, or cannot be decided, has no value: None, never a guess. An integer placeholder of few
 elements has fed sizes (`ir.fed_sizes`) as its value.
 
-`Tensor.known_value` asks here wherever an attribute or a size is expected and a tensor is given.
+`Tensor.known_value` is asked wherever an attribute or a size is expected and a tensor is given.
 """
 
 from __future__ import annotations
@@ -72,9 +72,6 @@ def known_value(tensor: Tensor) -> Any:
     if value is None or (value.dtype == object and not all(_is_size(entry) for entry in value.flat)):
         raise _unknown(tensor)
     return _nested(value.tolist())
-
-
-Tensor.known_value = known_value  # type: ignore
 
 
 def _is_size(entry: Any) -> bool:

@@ -38,6 +38,7 @@ from graphflow.optimizer.passes.merge_products import MergeProducts
 from graphflow.optimizer.passes.mixed_precision import MixedPrecision
 from graphflow.optimizer.passes.name_composites import NameComposites
 from graphflow.optimizer.passes.place import Place
+from graphflow.optimizer.passes.product_layout import ProductLayout
 from graphflow.optimizer.passes.rematerialize import Rematerialize
 from graphflow.optimizer.passes.scan_sums import ScanSums
 from graphflow.optimizer.passes.schedule import Schedule
@@ -61,6 +62,7 @@ PASSES: dict[str, type[Pass]] = {
         Unroll,
         Fuse,
         Layout,
+        ProductLayout,
         ScanSums,
         MixedPrecision,
         MatmulChain,
@@ -116,6 +118,10 @@ def parse_pipeline(text: str, further: Sequence[type[Pass]] = ()) -> list[Pass]:
     >>> parse_pipeline("fold-constants{max-bytes=64}")
     [FoldConstants(max_bytes=64)]
     """
+    if text in PIPELINES:
+        raise AttributeValueError(f"{text!r} is a level, not a pipeline", hint=f"pass level={text!r}")
+    if len(text) == 2 and text[0] in "oO" and text[1].isdecimal():
+        raise AttributeValueError(f"there is no level {text!r}", hint="use " + ", ".join(PIPELINES))
     return pass_manager.parse_pipeline(text, _known(further))
 
 

@@ -64,7 +64,7 @@ def cotangents(one: Call, weights: Sequence[np.ndarray | None]) -> list[np.ndarr
             None if weight is None else placeholder(f"g{i}", weight.shape, weight.dtype)
             for i, weight in enumerate(weights)
         ]
-    parts = node.op.vjp(Builder(node.graph), node, *given)  # type: ignore[misc,operator]
+    parts = node.op.vjp(Builder(node.graph), node, *given)
     made: Sequence[Tensor | None] = [part() if callable(part) else part for part in parts]
     feeds: dict[Tensor, Any] = dict(zip(node.inputs, one.arrays))
     feeds |= {tensor: weight for tensor, weight in zip(given, weights) if tensor is not None}

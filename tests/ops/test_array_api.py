@@ -266,7 +266,7 @@ def test_asarray() -> None:
     with pytest.raises(AttributeValueError, match="without copying"):
         gf.asarray(data, copy=False)
     with pytest.raises(AttributeValueError, match="as copy"):
-        gf.asarray(data, copy="no")  # type: ignore[arg-type]
+        gf.asarray(data, copy="no")
     with pytest.raises(DTypeError):
         gf.asarray([object()])
 
@@ -452,7 +452,7 @@ def test_sorting_with_all_arguments() -> None:
             _value(gf.argsort(x, axis=0, descending=True, stable=stable)), [0, 2, 1, 3]
         )
     with pytest.raises(AttributeValueError, match="stable"):
-        gf.sort(x, stable="mergesort")  # type: ignore[arg-type]
+        gf.sort(x, stable="mergesort")
     places = gf.searchsorted(x, [0.0, 1.0, 2.5], side="right", sorter=gf.argsort(x))
     np.testing.assert_array_equal(_value(places), np.searchsorted(x, [0.0, 1.0, 2.5], "right", np.argsort(x)))
     np.testing.assert_array_equal(_value(gf.searchsorted([1.0, 3.0], 2)), 1)

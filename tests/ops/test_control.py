@@ -407,7 +407,7 @@ def test_errors_name_the_part_and_the_line(number: int) -> None:
 def test_what_a_body_made_cannot_be_used_outside() -> None:
     x = gf.placeholder("x", ())
     leaked = []
-    gf.cond(x > 0.0, lambda: leaked.append(x * 2.0) or x, lambda: x)  # type: ignore[func-returns-value]
+    gf.cond(x > 0.0, lambda: leaked.append(x * 2.0) or x, lambda: x)
     with pytest.raises(GraphError, match="return it from the function"):
         gf.exp(leaked[0]) + x
 

@@ -303,7 +303,7 @@ def test_decomposition_agrees_with_the_reference(name: str) -> None:
     for index, one in enumerate(_calls(name)):
         if not one.sample.gradient:
             continue
-        made = op.decompose(Builder(one.node.graph), one.node)  # type: ignore[misc]
+        made = op.decompose(Builder(one.node.graph), one.node)
         assert [tensor.type for tensor in made] == [tensor.type for tensor in one.node.outputs]
         assert all(tensor.node.op is not op for tensor in made)
         results = evaluate(made, dict(zip(one.node.inputs, one.arrays)))

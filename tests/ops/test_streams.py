@@ -120,7 +120,7 @@ def test_dropout_can_share_its_stream() -> None:
 @pytest.mark.parametrize("wrong", ["", 3, b"x", ["a"]])
 def test_what_is_no_name_of_a_stream(wrong: object) -> None:
     with pytest.raises(AttributeValueError, match="name of a random stream"):
-        gf.random.uniform((2,), stream=wrong)  # type: ignore[arg-type]
+        gf.random.uniform((2,), stream=wrong)
 
 
 # Independence

@@ -10,7 +10,7 @@ from graphflow.ops.taps import COORDINATES, CROPPED, MODES, Kernel, Taps, intege
 
 def _kernel(mode: str, coordinates: str, **others: object) -> Kernel:
     plain = {"nearest_mode": "floor", "cubic_coeff_a": -0.75, "exclude_outside": False, "antialias": False}
-    return Kernel(mode=mode, coordinates=coordinates, **{**plain, **others})  # type: ignore[arg-type]
+    return Kernel(mode=mode, coordinates=coordinates, **{**plain, **others})
 
 
 def _matrix(one: Taps, length: int) -> np.ndarray:

@@ -54,6 +54,50 @@ def test_every_algorithm_computes_the_convolution(
         assert made.shape == wanted.shape and error < (2e-5 if algorithm == "winograd4" else 2e-6), algorithm
 
 
+_GROUPED: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], bool]] = [
+    ((1, 8, 5, 6), (12, 2, 1, 1), {"groups": 4}, True),
+    ((3, 8, 5, 6), (12, 2, 1, 1), {"groups": 4, "strides": (2, 3)}, True),
+    ((2, 6, 9), (6, 2, 1), {"groups": 3}, True),
+    ((2, 4, 5, 6), (4, 1, 3, 3), {"groups": 4, "padding": ((1, 1), (1, 1))}, True),
+    ((1, 4, 5, 6), (4, 1, 3, 5), {"groups": 4, "padding": ((2, 0), (1, 3))}, True),
+    ((1, 4, 3, 1), (4, 1, 3, 3), {"groups": 4, "padding": ((1, 1), (1, 1))}, True),
+    ((1, 4, 8, 7), (4, 1, 3, 2), {"groups": 4, "strides": (2, 1), "dilation": (1, 2)}, True),
+    ((1, 4, 4, 5, 3), (4, 1, 3, 3, 3), {"groups": 4, "padding": ((1, 1),) * 3}, True),
+    ((1, 4, 8, 7), (4, 1, 6, 6), {"groups": 4}, False),
+    ((1, 4, 8, 7), (8, 2, 3, 3), {"groups": 2}, False),
+    ((1, 4, 3, 3), (4, 2, 1, 1), {"groups": 2, "padding": ((1, 0), (0, 0))}, False),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize(("image", "kernel", "given", "rewritten"), _GROUPED)
+def test_groups_with_channels_first(
+    image: tuple[int, ...], kernel: tuple[int, ...], given: dict[str, Any], rewritten: bool, dtype: type
+) -> None:
+    """Products and shifts are what the reference computes; halves and other groups are left to XLA."""
+    rng, axes = np.random.default_rng(5), len(image) - 2
+    x, w = rng.standard_normal(image).astype(dtype), rng.standard_normal(kernel).astype(dtype)
+    attrs = {"strides": (1,) * axes, "padding": ((0, 0),) * axes, "dilation": (1,) * axes, **given}
+    wanted = conv.reference(x.astype(np.float64), w.astype(np.float64), **attrs)
+    with jax.enable_x64(True):
+        lowered = jax.jit(partial(LOWERINGS["conv"], **attrs)).lower(x, w)
+        made = np.asarray(lowered.compile()(x, w))
+    assert ("stablehlo.convolution" in lowered.as_text()) != (rewritten and dtype != np.float16)
+    assert made.dtype == dtype and made.shape == wanted.shape
+    error = np.abs(made - wanted).max() / np.abs(wanted).max()
+    assert error < {np.float32: 2e-6, np.float64: 1e-14, np.float16: 2e-3}[dtype]
+
+
+def test_a_row_ends_where_it_ends() -> None:
+    """NaN and infinity at the end of a row do not reach the beginning of the next, nor other channels."""
+    x = np.ones((1, 3, 4, 5), np.float32)
+    x[0, 0, 1, 4], x[0, 1, 2, 0] = np.nan, np.inf
+    w = np.full((3, 1, 3, 3), 0.5, np.float32)
+    attrs = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 3}
+    made = np.asarray(LOWERINGS["conv"](x, w, **attrs))
+    np.testing.assert_allclose(made, conv.reference(x, w, **attrs), rtol=1e-6)
+
+
 def test_the_pipelines_lay_convolutions_out_on_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = JaxBackend()
     monkeypatch.delenv(conv_timer.VARIABLE, raising=False)

@@ -204,6 +204,7 @@ _RULES: dict[str, Callable[[Node], int]] = {
     "static_case": lambda node: max(map(_body, node.attrs.branches)),
     "call": lambda node: _body(node.attrs.body),
     "matmul": _matmul,
+    "matmul_transposed": _matmul,
     "einsum": _einsum,
     "conv": _conv,
     "conv_input_gradient": _conv_transpose,

@@ -20,6 +20,7 @@ from graphflow.optimizer.rules import (
     logic,
     movement,
     pieces,
+    product_layout,
     products,
     quantization,
     reassociate,
@@ -66,6 +67,7 @@ RULES: tuple[Rule, ...] = (
 PASS_RULES: tuple[Rule, ...] = (
     *layout.RULES,
     *conv_algorithm.RULES,
+    *product_layout.RULES,
     *whole_forms.RULES,
     *scan_sums.RULES,
 )

@@ -4,6 +4,10 @@ An image [batch, channels, *spatial] that is really kept as [batch, *spatial, ch
 tensor: permute_dims(x, image_first). `channels_last` makes such tensors; the other rules hand them on
 through what comes next, so that permutations meet and cancel, or end up at the borders of a region.
 
+For one image, convolutions in groups of few channels on many places stay as they are, with the single-channel
+ones behind them: with channels first a group is one matrix as it lies in memory, and channels are shuffled in
+long pieces.
+
 An operator of several images moves if that saves more than it costs: the elements of permuted operands
 against those that would have to be permuted for it. Constants are permuted when compiling.
 """
@@ -142,6 +146,8 @@ def channels_last(match: Match, b: Builder) -> Answer:
     node = match.root
     if not node.output.dtype.is_floating:
         return decline("a convolution of integers is no faster with channels last")
+    if _is_faster_first(node):
+        return decline("its groups of few channels on many places are quicker with channels first")
     *orders, back = _CONVOLUTIONS[node.op.name]
     given = []
     for tensor, order in zip(node.inputs, orders):
@@ -156,6 +162,51 @@ def channels_last(match: Match, b: Builder) -> Answer:
     if back is kernel_first:
         return in_place_of(match, _permuted_kernel(b, made, back(made.ndim)))
     return _back(match, b, made)
+
+
+_FEW_CHANNELS, _MANY_PLACES = 128, 128
+"""Measured on two cores, units of ShuffleNet with channels first: 1.9 times as fast on 784 places with 34
+channels a group, 1.2 times on 196 with 68, and 0.8 times on 49 with 136; the whole network with 8 images, of
+which each has its own products, 0.8 times."""
+
+_NEAR = 8
+"""Nodes between a convolution of single channels and the one whose layout it follows."""
+
+_MOVING = ("reshape", "permute_dims")
+
+
+def _is_faster_first(node: Node) -> bool:
+    """Whether a convolution is a product a group, each of few channels, or works on what such a one made."""
+    x, w = node.inputs
+    groups = node.attrs["groups"]
+    if node.op.name != "conv" or groups == 1 or node.output.dtype.itemsize < 4:
+        return False
+    if groups != x.shape[1] or groups != w.shape[0]:
+        return _is_narrow_product(node)
+    for _ in range(_NEAR):
+        maker = x.node
+        if maker.op.name == "conv":
+            return _is_narrow_product(maker)
+        if not maker.inputs or not ("elementwise" in maker.op.traits or maker.op.name in _MOVING):
+            return False
+        x = maker.inputs[0]
+    return False
+
+
+def _is_narrow_product(node: Node) -> bool:
+    """Whether a convolution of one image is a product for each group, of few channels on many places."""
+    x, w = node.inputs
+    if not all([isinstance(size, int) for size in (*x.shape, *w.shape)]):
+        return False
+    if any([size != 1 for size in w.shape[2:]]) or any(map(any, node.attrs["padding"])):
+        return False
+    is_narrow = 1 < elements(w.shape[1:2]) < _FEW_CHANNELS
+    return (
+        x.shape[0] == 1
+        and node.attrs["groups"] > 1
+        and is_narrow
+        and elements(node.output.shape[2:]) >= _MANY_PLACES
+    )
 
 
 def layout_of_elementwise(match: Match, b: Builder) -> Answer:

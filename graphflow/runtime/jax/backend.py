@@ -118,18 +118,21 @@ class JaxBackend:
         return "" if cut is None else cut.note
 
     def pipeline(self, level: str) -> str:
-        """The level's own pipeline, the layout of convolutions, and the expansion of what has no lowering.
+        """The level's own pipeline, the layout of convolutions and products, and the expansion of what has no
+        lowering.
 
         XLA fuses and tiles by itself; regions are found to be named in reports, and do not bind the order in
         which nodes are emitted, which XLA may change once more. On the CPU it does not choose how to compute
-        convolutions, which the pass `layout` does; on a GPU cuDNN chooses, and they stay as they are.
+        convolutions and products of few rows, which the passes `layout` and `product-layout` do; on a GPU
+        its libraries choose, and they stay as they are.
         """
         steps = [level_pipeline(level), "decompose"]
-        if level != "O0":
-            steps += ["fuse", "schedule{regions=false}", "in-place"]
         if level in _WINOGRAD and jax.default_backend() == "cpu":
             timer = f",timer={conv_timer.NAME}" if conv_timer.is_on() else ""
             steps[1:1] = [f"layout{{winograd={_WINOGRAD[level]}{timer}}}", "scan-sums"]
+            steps += ["product-layout"]
+        if level != "O0":
+            steps += ["fuse", "schedule{regions=false}", "in-place"]
         return ",".join(steps)
 
     def refusal(self, node: Node) -> str | None:

@@ -1,17 +1,24 @@
 """JAX lowerings of convolution: the gradients are the transposes that JAX itself derives.
 
-So a training step compiles to the same XLA program as one written in JAX by hand. Patches are
-slices: measured on two cores, 3x3 windows of [16, 32, 32, 32], they are made 13 times as fast as by
+So a training step compiles to the same XLA program as one written in JAX by hand, but for groups. Patches
+are slices: measured on two cores, 3x3 windows of [16, 32, 32, 32], they are made 13 times as fast as by
 the convolution with ones and zeros that JAX offers, and added up 300 times as fast.
+
+XLA:CPU runs convolutions in groups as scalar loops. There, those with kernels of one element are products of
+matrices, one a group, and those of single channels are sums of shifted images: ShuffleNet as it is takes a
+third of the time so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from graphflow.ops.windows import output_sizes, window_slices
@@ -23,9 +30,12 @@ _LAYOUTS = {
     3: ("NCDHW", "OIDHW", "NCDHW"),
 }
 
+_MOST_SHIFTS = 32
+"""Places of kernels that are summed one by one: with more, XLA takes long to compile the sum."""
 
-@lowering("conv")
-def _conv(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
+
+def xla_conv(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """XLA's own convolution with channels first, as JAX users write it."""
     return lax.conv_general_dilated(
         x,
         w,
@@ -35,6 +45,74 @@ def _conv(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int
         dimension_numbers=_LAYOUTS[len(strides)],
         feature_group_count=groups,
     )
+
+
+@lowering("conv")
+def _conv(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    if groups > 1 and _has_slow_groups(x, w):
+        if groups == x.shape[1] == w.shape[0] and prod(w.shape[2:]) <= _MOST_SHIFTS:
+            return _shifted(x, w[:, 0], strides, padding, dilation)
+        if set(w.shape[2:]) == {1} and not any(map(any, padding)):
+            return _grouped_product(x, w.reshape(w.shape[:2]), strides, groups)
+    return xla_conv(x, w, strides, padding, dilation, groups)
+
+
+def _has_slow_groups(x: Any, w: Any) -> bool:
+    """Whether XLA loops over groups here, and sums in the dtype are as good as its own."""
+    known = all([isinstance(size, int) and size for size in (*x.shape, *w.shape)])
+    wide = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize >= 4
+    return bool(known and wide and jax.default_backend() == "cpu")
+
+
+def _grouped_product(x: Any, matrices: Any, strides: Any, groups: int) -> Any:
+    """Kernels of one element: [out / groups, in / groups] @ [in / groups, places] for each group."""
+    held = x[(slice(None), slice(None), *[slice(None, None, stride) for stride in strides])]
+    batch, (outputs, inner) = x.shape[0], matrices.shape
+    columns = held.reshape(batch * groups, inner, prod(held.shape[2:]))
+    rows = matrices.reshape(1, groups, outputs // groups, inner)
+    rows = jnp.broadcast_to(rows, (batch, *rows.shape[1:])).reshape(batch * groups, -1, inner)
+    return (rows @ columns).reshape(batch, outputs, *held.shape[2:])
+
+
+def _shifted(x: Any, kernels: Any, strides: Any, padding: Any, dilation: Any) -> Any:
+    """Each channel by itself: a sum of shifted images times numbers."""
+    kernel, sizes = kernels.shape[1:], x.shape[2:]
+    positions: Any = output_sizes(sizes, kernel, strides, padding, dilation, "conv")
+    ones = (1,) * len(sizes)
+    if len(sizes) == 2 and tuple(positions) == sizes and (*strides, *dilation) == ones * 2:
+        return _shifted_rows(x, kernels, padding)
+    padded = jnp.pad(x, ((0, 0), (0, 0), *padding)) if any(map(any, padding)) else x
+    slices = window_slices(positions, kernel, strides, dilation)
+    return _total((padded[where], kernels[:, *place], ones) for place, where in slices)
+
+
+def _shifted_rows(x: Any, kernels: Any, padding: Any) -> Any:
+    """An image as one line of all its rows, which is longer than one row, so that vectors are filled.
+
+    A step along a row is a step along the line, whose ends belong to the row before and the next one: what
+    comes from there is taken for padding.
+    """
+    batch, channels, height, width = x.shape
+    (above, below), (left, right) = padding
+    line = x.reshape(batch, channels, height * width)
+    line = jnp.pad(line, ((0, 0), (0, 0), (above * width + left, below * width + right)))
+    column = np.arange(height * width) % width
+
+    def parts() -> Iterator[tuple[Any, Any, tuple[int, ...]]]:
+        for down, across in np.ndindex(kernels.shape[1:]):
+            start = down * width + across
+            part = lax.slice_in_dim(line, start, start + height * width, axis=2)
+            inside = (column + across >= left) & (column + across < left + width)
+            if not inside.all():
+                part = jnp.where(inside, part, jnp.zeros((), x.dtype))
+            yield part, kernels[:, down, across], (1,)
+
+    return _total(parts()).reshape(x.shape)
+
+
+def _total(parts: Iterable[tuple[Any, Any, tuple[int, ...]]]) -> Any:
+    """The sum of images, each times a number for every channel."""
+    return reduce(jnp.add, [part * factor.reshape(-1, *ones) for part, factor, ones in parts])
 
 
 @lowering("conv_input_gradient")

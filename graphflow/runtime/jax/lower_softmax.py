@@ -53,7 +53,7 @@ def may_be_product(tensor: Tensor) -> bool:
 def _is_rounded(node: Node) -> bool:
     if node.op.name == "placeholder":
         return not isinstance(node.graph, Body)  # what a body is given may be computed within its loop
-    if node.op.name == "matmul":
+    if node.op.name in ("matmul", "matmul_transposed"):
         return node.inputs[0].shape[-1] != 1  # which XLA makes a multiplication
     return node.op.name in _ROUNDED
 
