@@ -129,8 +129,8 @@ def main(
             folder / "model", sess, inputs=[net.image], outputs={"probabilities": net.probabilities}
         )
     check_reload(folder, data.test_images, probabilities)
-    print(f"\nall files are in {folder}/; for the curves: pip install tensorboard, then")
-    print(f"tensorboard --logdir {folder / 'logs'}")
+    print(f"\nall files are in {folder}/; the curves in the browser (pip install '.[viewer]'):")
+    print(f"graphflow board {folder / 'logs'}")
     print(f"done in {time.perf_counter() - started:.1f} s")
     if accuracy < GOAL and epochs >= EPOCHS:
         raise GraphFlowError(

@@ -56,7 +56,7 @@ def test_it_tells_what_it_did(ran: Ran) -> None:
         "lower bound",
         "the probabilities are equal bit by bit",
         "numpy backend against jax backend",
-        f"tensorboard --logdir {ran.folder / 'logs'}",
+        f"graphflow board {ran.folder / 'logs'}",
     ):
         assert said in ran.printed
 

@@ -71,7 +71,7 @@ class Scene:
 def lay_out_tree(tree: Tree, opened: Collection[int]) -> Scene:
     """The layout with these scopes open; one that lies in a closed one is not seen."""
     visible, scopes = _visible(tree, opened)
-    bundles = _bundles(tree, visible, scopes)
+    bundles = _bundles(tree, visible)
     arrows: dict[Segment, Arrow] = {}
     for number, bundle in enumerate(bundles):
         for segment in _segments(tree, bundle):
@@ -85,7 +85,7 @@ def lay_out_tree(tree: Tree, opened: Collection[int]) -> Scene:
     layouts: dict[int, _Inside] = {}
     for scope in reversed(scopes):
         layouts[scope] = _Inside(tree, scope, layouts, by_scope.get(scope, []))
-    return Scene(_absolute(tree, scopes, layouts), bundles, list(arrows.values()))
+    return Scene(_absolute(scopes, layouts), bundles, list(arrows.values()))
 
 
 def _visible(tree: Tree, opened: Collection[int]) -> tuple[list[int], list[int]]:
@@ -100,7 +100,7 @@ def _visible(tree: Tree, opened: Collection[int]) -> tuple[list[int], list[int]]
     return closed, scopes
 
 
-def _bundles(tree: Tree, visible: Sequence[int], scopes: Sequence[int]) -> list[Bundle]:
+def _bundles(tree: Tree, visible: Sequence[int]) -> list[Bundle]:
     owner = np.zeros(len(tree.leaves), np.int64)
     for place in visible:
         item = tree.items[place]
@@ -242,7 +242,7 @@ def _title_width(text: str) -> float:
 
 
 def _absolute(
-    tree: Tree, scopes: Sequence[int], layouts: dict[int, _Inside]
+    scopes: Sequence[int], layouts: dict[int, _Inside]
 ) -> dict[int, tuple[float, float, float, float]]:
     """The rectangles of all visible items, and the points of all arrows."""
     boxes = {0: (0.0, 0.0, *layouts[0].size)}

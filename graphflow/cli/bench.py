@@ -157,7 +157,7 @@ def _file_for(peer: str, model: Model, options: argparse.Namespace, folder: Path
     from graphflow.io import onnx
 
     if importlib.util.find_spec("onnxruntime") is None:
-        raise BackendError("onnxruntime is not installed", hint="pip install onnxruntime")
+        raise BackendError("onnxruntime is not installed", hint="pip install 'graphflow-compiler[bench]'")
     if str(options.model).endswith(".onnx"):
         return str(options.model)
     path = folder / "model.onnx"

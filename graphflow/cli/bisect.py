@@ -25,6 +25,7 @@ def add_parser(commands: Any) -> None:
     add_model(made)
     made.add_argument(
         "--input",
+        "--feed",
         action="append",
         required=True,
         metavar="FILE",

@@ -26,6 +26,8 @@ def add_parser(commands: Any) -> None:
     add_model(made)
     made.add_argument(
         "--inputs",
+        "--input",
+        "--feed",
         action="append",
         default=[],
         metavar="FILE",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.cli.options import command, load_model
+from graphflow.cli.options import command, is_model, load_model
 from graphflow.errors import DTypeError, FileFormatError
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.graph import Graph
@@ -27,6 +27,7 @@ def add_parser(commands: Any) -> None:
         "compare two models, graphs in text form, or .bmodel files; the exit status is 1 if they differ",
         """
         graphflow diff old/model demo_out/model
+        graphflow diff old.onnx new.onnx
         graphflow diff before.gf after.gf --html changes.html
         graphflow diff demo_out/model demo_out/model --optimized O2
         graphflow diff old.bmodel new.bmodel
@@ -34,7 +35,9 @@ def add_parser(commands: Any) -> None:
         _act,
     )
     made.add_argument(
-        "left", metavar="A", help="the folder of a saved model, a graph in text form, or a .bmodel"
+        "left",
+        metavar="A",
+        help="a saved model (a folder or .gfm), an .onnx or .tflite file, a graph in text form, or a .bmodel",
     )
     made.add_argument("right", metavar="B", help="likewise")
     made.add_argument(
@@ -57,7 +60,7 @@ def _act(options: argparse.Namespace) -> int:
         if not isinstance(right, Model):
             raise FileFormatError(
                 f"{options.right!r} is a text, which is not optimised",
-                hint="give the folder of a saved model",
+                hint="give a model",
             )
         right, name = optimize(right, options.optimized), f"{name} after {options.optimized}"
     found = diff(left, right, (options.left, name))
@@ -86,8 +89,8 @@ def _act_on_commands(options: argparse.Namespace) -> int:
 
 
 def _read(path: str) -> Any:
-    """A saved model, or a graph in text form."""
-    return read_text(path) if Path(path).is_file() else load_model(path)
+    """A model in any format, or a graph in text form."""
+    return load_model(path) if is_model(path) or not Path(path).is_file() else read_text(path)
 
 
 def read_text(path: str) -> Graph:

@@ -165,6 +165,15 @@ def load_model(path: str) -> Model:
     return model
 
 
+def is_model(path: str) -> bool:
+    """Whether `load_model` has a format for what is there, as far as the first bytes tell."""
+    place = Path(path)
+    known = place.suffix in (".onnx", ".tflite", ".gfm")
+    return place.is_dir() or (
+        place.is_file() and (known or _begins_as_onnx(place) or _begins_as_zip(place) or _is_tflite(place))
+    )
+
+
 def _is_tflite(place: Path) -> bool:
     """Whether a file has the identifier of TensorFlow Lite models."""
     from graphflow.io.tflite.reading import is_tflite

@@ -34,6 +34,7 @@ def add_parser(commands: Any) -> None:
     add_level(made)
     made.add_argument(
         "--feed",
+        "--input",
         action="append",
         default=[],
         metavar="NAME=FILE",

@@ -60,6 +60,7 @@ def add_parser(commands: Any) -> None:
     add_sizes(made)
     made.add_argument(
         "--feed",
+        "--input",
         action="append",
         default=[],
         metavar="NAME=FILE",

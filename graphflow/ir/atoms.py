@@ -149,13 +149,12 @@ def _monomial_bounds(monomial: Monomial) -> tuple[int | None, int | None]:
 def _compound_bounds(
     kind: str, left: tuple[int | None, int | None], right: tuple[int | None, int | None]
 ) -> tuple[int | None, int | None]:
-    lows, highs = (left[0], right[0]), (left[1], right[1])
+    lows = [low for low in (left[0], right[0]) if low is not None]
+    highs = [high for high in (left[1], right[1]) if high is not None]
     if kind == "max":
-        known = [low for low in lows if low is not None]
-        return max(known, default=None), None if None in highs else max(highs)  # type: ignore[type-var]
+        return max(lows, default=None), max(highs) if len(highs) == 2 else None
     if kind == "min":
-        known = [high for high in highs if high is not None]
-        return None if None in lows else min(lows), min(known, default=None)  # type: ignore[type-var]
+        return min(lows) if len(lows) == 2 else None, min(highs, default=None)
     if kind == "equal":
         return 0, 1
     if kind == "given" or left[0] is None or left[0] < 0 or right[0] is None or right[0] <= 0:

@@ -44,6 +44,7 @@ class Attrs(dict):
             self._key = tuple((name, value_key(value)) for name, value in sorted(self.items()))
             return self._key
 
+    # Typeshed has None for a dict's hash, as a dict changes; these do not.
     def __hash__(self) -> int:  # type: ignore[override]
         try:
             return self._hash

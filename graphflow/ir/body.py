@@ -29,11 +29,6 @@ from graphflow.ir.types import TensorType
 COPIED_BYTES = 4096
 """A captured constant up to this size is copied into the body, where it can be folded."""
 
-_OUTSIDE_ONLY = {
-    "placeholder": "a placeholder is declared outside and read inside",
-    "variable": "a variable is declared outside and read inside",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphflow.ir.provenance import Origin
 
 _uids = itertools.count()
-_UNNAMEABLE = re.compile(r"[\s:]")
+_UNNAMEABLE = re.compile("[\\s:\ud800-\udfff]")
 
 
 class Graph(ShownGraph):
@@ -369,7 +369,7 @@ def checked_name(name: Any, kind: str) -> str:
     """The name, if it can name a node or scope.
 
     Raises:
-        GraphError: if it is no string, empty, or has spaces, colons or outer slashes.
+        GraphError: if it is no string, empty, or has spaces, colons, lone surrogates or outer slashes.
     """
     if not isinstance(name, str) or not name or name.strip("/") != name or _UNNAMEABLE.search(name):
         raise GraphError(

@@ -131,7 +131,7 @@ class Tensor(ShownTensor):
         def T(self) -> Tensor: ...
         @property
         def mT(self) -> Tensor: ...
-        def known_value(self) -> Any: ...  # attached by graphflow.ops.shape_values
+        def known_value(self) -> Any: ...  # of graphflow.ops.shape_values
 
     def __init__(self, node: Node, index: int, type: TensorType) -> None:
         self.node = node

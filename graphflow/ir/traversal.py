@@ -61,12 +61,3 @@ def topological_order(tensors: Iterable[Tensor], stop: Callable[[Tensor], bool] 
 def creation_order(nodes: Iterable[Node]) -> list[Node]:
     """Nodes of an append-only graph in the order in which they were made, which is topological."""
     return sorted(nodes, key=lambda node: node.id)
-
-
-def dependants(nodes: Iterable[Node]) -> dict[Tensor, list[Node]]:
-    """For each tensor, the given nodes that read it, in order, a node once for each use."""
-    found: dict[Tensor, list[Node]] = {}
-    for node in nodes:
-        for tensor in node.inputs:
-            found.setdefault(tensor, []).append(node)
-    return found

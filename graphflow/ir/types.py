@@ -14,7 +14,7 @@ import numpy as np
 from graphflow.errors import DTypeError, ShapeError
 from graphflow.ir import dims
 from graphflow.ir.dims import Dim, Size
-from graphflow.ir.dtypes import DType, as_dtype
+from graphflow.ir.dtypes import DType
 
 Shape: TypeAlias = tuple[Size, ...]
 
@@ -119,8 +119,3 @@ def as_shape(shape: Any, fresh: str | None = None) -> Shape:
                 hint="use None or a name for a size that is not known yet",
             )
     return made
-
-
-def as_type(dtype: Any, shape: Any) -> TensorType:
-    """The TensorType of a dtype and shape as users write them."""
-    return TensorType(as_dtype(dtype), as_shape(shape))

@@ -116,17 +116,18 @@ def deform_conv(
 
 
 def _windows(x: Tensor, w: Tensor, strides: Any, padding: Any, dilation: Any) -> _Windows:
-    kernel, count = w.shape[2:], x.ndim - 2
-    if not all(isinstance(size, int) and size > 0 for size in kernel):
+    count = x.ndim - 2
+    kernel = tuple([size for size in w.shape[2:] if isinstance(size, int) and size > 0])
+    if len(kernel) < count:
         raise ShapeError(
-            f"deform_conv needs kernels of fixed sizes, not {list(kernel)}",
+            f"deform_conv needs kernels of fixed sizes, not {list(w.shape[2:])}",
             hint="the offsets are numbered by them",
         )
     strides = per_axis(freeze(strides), count, "strides", "deform_conv")
     dilation = per_axis(freeze(dilation), count, "dilation", "deform_conv")
     pairs = canonical_padding(freeze(padding), x.shape[2:], kernel, strides, dilation, "deform_conv")
     positions = output_sizes(x.shape[2:], kernel, strides, pairs, dilation, "deform_conv")
-    return _Windows(kernel, strides, pairs, dilation, positions)  # type: ignore[arg-type]
+    return _Windows(kernel, strides, pairs, dilation, positions)
 
 
 def _check_channels(channels: Size, w: Tensor, groups: int, shares: int) -> None:

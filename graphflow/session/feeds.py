@@ -28,11 +28,17 @@ from graphflow.ops.inference import show
 from graphflow.optimizer.program import Program
 from graphflow.session.value_feeds import deciding_placeholders
 
+LARGE = 1 << 16
+"""From so many bytes on a copy is aligned."""
+
+_ALIGNMENT = 64
 _KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 
 def to_array(value: Any, tensor: Tensor) -> np.ndarray:
     """A C-ordered copy of a feed as a NumPy array of the tensor's dtype; its shape is not looked at.
+
+    Large copies begin at a multiple of 64 bytes, as XLA takes them as they are; others it copies again.
 
     Raises:
         FeedError: if the value is no array of numbers, or would change by the conversion.
@@ -46,7 +52,8 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
             tensor, f"the feed is no rectangular array: {error}", "make all rows equally long"
         ) from None
     if array.dtype == wanted:
-        return np.array(array, order="C")
+        plain = array.nbytes < LARGE or array.dtype.kind in "TO"
+        return np.array(array, order="C") if plain else _aligned_copy(array)
     if tensor.dtype.is_storage:
         return _stored(value, tensor)
     try:
@@ -55,7 +62,7 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
         raise _refuse(tensor, f"the feed has dtype {array.dtype}", "feed numbers or booleans") from None
     if array.size == 0 and weak:
         return np.empty(array.shape, wanted)
-    if weak and _may_be_weak(value, array):
+    if weak and _may_be_weak(value):
         fits = _KIND_RANK.get(array.dtype.kind, 2) <= _rank(wanted)
     else:
         fits = given.kind == tensor.dtype.kind and tensor.dtype.is_differentiable
@@ -77,6 +84,15 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
         return array.astype(wanted, order="C")
 
 
+def _aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A C-ordered copy in memory that begins at a multiple of the alignment."""
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    np.copyto(copy, array)
+    return copy
+
+
 def _stored(value: Any, tensor: Tensor) -> np.ndarray:
     """A feed of a dtype that nothing computes with: Python data of the kind, or text of any NumPy dtype."""
     try:
@@ -90,7 +106,7 @@ def _stored(value: Any, tensor: Tensor) -> np.ndarray:
         raise _refuse(tensor, error.message, error.hint or f"feed {tensor.dtype}") from None
 
 
-def _may_be_weak(value: Any, array: np.ndarray) -> bool:
+def _may_be_weak(value: Any) -> bool:
     """Whether a list holds Python numbers only; one of arrays is as strict as an array."""
     return not isinstance(value, (list, tuple)) or not any(hasattr(item, "dtype") for item in value)
 

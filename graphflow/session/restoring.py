@@ -58,7 +58,7 @@ def restore(
         data: has `restore(state)`, which puts it back where its `state()` was; None for nothing.
         partial: take the variables that both have, and leave the step, the seed and `data` as they are.
         rename: the session's name, or None for no use, by the checkpoint's. A key that ends in "/" stands
-            for the beginning of names; the longest that fits counts.
+            for the beginning of names, and "" for that of all; the longest that fits counts.
 
     Raises:
         FileFormatError: if it is missing, corrupt, foreign, or has other variables than it should.
@@ -108,8 +108,13 @@ def _moved(place: Path, data: Any, position: Any) -> Iterator[None]:
 
 def _sources(place: Path, types: Types, rename: Mapping[str, str | None]) -> dict[str, str]:
     """The checkpoint's name by the session's."""
-    if not isinstance(rename, Mapping):
-        raise FileFormatError(f"rename is {rename!r:.80}", hint='pass a dict: {"old/": "new/"}')
+    if not isinstance(rename, Mapping) or not all(
+        isinstance(old, str) and (new is None or isinstance(new, str)) for old, new in rename.items()
+    ):
+        raise FileFormatError(
+            f"rename is {rename!r:.80}",
+            hint='pass a dict from names to names, or to None: {"old/": "new/", "head/": None}',
+        )
     found: dict[str, str] = {}
     for name in types:
         new = _renamed(name, rename)
@@ -126,11 +131,11 @@ def _sources(place: Path, types: Types, rename: Mapping[str, str | None]) -> dic
 def _renamed(name: str, rename: Mapping[str, str | None]) -> str | None:
     if name in rename:
         return rename[name]
-    for end in sorted([at + 1 for at, letter in enumerate(name) if letter == "/"], reverse=True):
+    for end in reversed([0, *(at + 1 for at, letter in enumerate(name) if letter == "/")]):
         if name[:end] in rename:
             new = rename[name[:end]]
             return None if new is None else new + name[end:]
-    return rename[""] + name if rename.get("") is not None else name  # type: ignore[operator]
+    return name
 
 
 def _refuse_differences(place: Path, missing: tuple[str, ...], unknown: tuple[str, ...]) -> None:

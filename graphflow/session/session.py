@@ -23,7 +23,7 @@ from graphflow.session.call import Call
 from graphflow.session.callable import Binding, make_step
 from graphflow.session.choices import checked_choices
 from graphflow.session.debug import Debug
-from graphflow.session.feeds import needed_placeholders, to_array
+from graphflow.session.feeds import LARGE, needed_placeholders, to_array
 from graphflow.session.fetches import fetch_key, parse_fetches
 from graphflow.session.growth import GrowthWatch
 from graphflow.session.profile import Profile, profile_program
@@ -187,9 +187,9 @@ class Session:
         ...     print(before, sess.run(count))
         0 1
         """
+        given: Mapping[Any, Any] = {} if feed_dict is None else feed_dict
         try:
-            key = fetches if type(fetches) is Tensor else fetch_key(fetches)
-            call = self._calls[key, () if feed_dict is None else tuple(feed_dict)]
+            call = self._calls[fetches if type(fetches) is Tensor else fetch_key(fetches), tuple(given)]
         except (KeyError, TypeError):
             call = self._prepare(fetches, feed_dict)
         if len(self._nodes) != self._growth.seen:
@@ -198,10 +198,10 @@ class Session:
         feeds, shapes = [], []
         device_type = self._device_type
         for key, dtype, tensor in call.slots:
-            value = feed_dict[key]  # type: ignore[index]
+            value = given[key]
             kind = type(value)
             if kind is np.ndarray and (value.dtype is dtype or value.dtype == dtype):
-                value = value.copy()
+                value = value.copy() if value.nbytes < LARGE else to_array(value, tensor)
             elif kind is not device_type or value.dtype != dtype:
                 value = to_array(value, tensor)
             feeds.append(value)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from graphflow.errors import BackendError, GraphFlowError
 from graphflow.runtime.backend import Executable
-from graphflow.session.variables import Variables
+from graphflow.session.variables import CLOSED, Variables
 
 Finish = Callable[[Sequence[Any]], Any]
 Call = Callable[..., Sequence[Any]]
@@ -121,7 +121,8 @@ def gatherer(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
 
 
 def _nothing(arrays: Mapping[str, Any]) -> Sequence[Any]:
-    arrays.keys  # noqa: B018 - a closed session has None here
+    if arrays is CLOSED:
+        raise KeyError("the session is closed")
     return ()
 
 

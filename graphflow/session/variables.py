@@ -25,6 +25,9 @@ RESTORE = (
     "a session made with donate=False keeps the old values instead"
 )
 
+CLOSED: dict[str, Any] = {}
+"""The state of a closed session: it lacks all names, and who asks for none knows it by its identity."""
+
 
 class Variables(Mapping[Any, np.ndarray]):
     """The values of a session's variables, as a mapping: `sess.variables`.
@@ -78,9 +81,7 @@ class Variables(Mapping[Any, np.ndarray]):
         return key in self._graph.variables if isinstance(key, str) else key in self._graph.variables.values()
 
     def __repr__(self) -> str:
-        return (
-            f"<{len(self)} variables of {self._graph.name!r}, {len(self.arrays or ())} of them with a value>"
-        )
+        return f"<{len(self)} variables of {self._graph.name!r}, {len(self.arrays)} of them with a value>"
 
     def update(self, values: Mapping[Any, Any]) -> None:
         """Set several variables, all or none; arrays are copied.
@@ -125,7 +126,7 @@ class Variables(Mapping[Any, np.ndarray]):
         return found
 
     # As runs use it. `arrays` is replaced, never changed; where a value is lost its name is missing, and
-    # when the session is closed it is None, so that a run has nothing to check beforehand.
+    # when the session is closed it is CLOSED, so that a run has nothing to check beforehand.
 
     def ensure(self, names: Iterable[str]) -> None:
         """Give first values to those of the named variables that have none."""
@@ -139,7 +140,7 @@ class Variables(Mapping[Any, np.ndarray]):
         """Release all values; every later use raises."""
         with self.lock:
             self.closed = True
-            self.arrays = None  # type: ignore[assignment]
+            self.arrays = CLOSED
             self.lost.clear()
 
     def initial_value(self, variable: Tensor) -> np.ndarray:

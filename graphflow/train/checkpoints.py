@@ -206,6 +206,11 @@ class CheckpointManager:
         """
         self.wait()
         chosen = self.best if step == "best" else max(self.steps, default=None) if step is None else step
+        if chosen is None and step == "best" and self.steps:
+            raise FileFormatError(
+                f"none of the checkpoints in {str(self._place)!r} has the metric {self._metric!r:.40}",
+                hint=f"pass it to save: {{{self._metric!r:.40}: ...}}; there are the steps {self.steps}",
+            )
         if chosen is None or chosen not in self._found():
             wanted = "" if step is None else f" {step!r:.40}" if step == "best" else f" of step {step!r:.40}"
             raise FileFormatError(

@@ -85,10 +85,10 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callabl
             size, tensors = _mapped(builder, given)
             traced = trace(
                 _on_examples(fn, given, options, label), builder.graph, [flatten([0] * len(tensors))[1]],
-                _kinds(given, tensors), label, "vmap", repeats=True,
+                _kinds(tensors), label, "vmap", repeats=True,
             )  # fmt: skip
             batch = Batch(builder, size, {})
-            results = _batched(batch, traced, given, tensors)
+            results = _batched(batch, traced, tensors)
             made = _placed(batch, traced, results, out_axes, label)
             traced.body.shut = True
         warn(batch.looped.values(), label)
@@ -194,7 +194,7 @@ def _axis_in(tensor: Tensor, axis: int, name: str) -> int:
     )
 
 
-def _kinds(given: _Arguments, operands: Sequence[Operand]) -> list[tuple[TensorType, str]]:
+def _kinds(operands: Sequence[Operand]) -> list[tuple[TensorType, str]]:
     """Types and names of the parameters: those of one example."""
     return [
         (
@@ -205,7 +205,7 @@ def _kinds(given: _Arguments, operands: Sequence[Operand]) -> list[tuple[TensorT
     ]
 
 
-def _batched(batch: Batch, traced: Traced, given: _Arguments, operands: Sequence[Operand]) -> list[Operand]:
+def _batched(batch: Batch, traced: Traced, operands: Sequence[Operand]) -> list[Operand]:
     """What stands for the results of the trace in the batched computation."""
     results = traced.tensors([None] * len(traced.leaves))
     known = dict(zip(traced.parameters, operands, strict=True))

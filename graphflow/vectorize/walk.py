@@ -82,9 +82,8 @@ class Walk:
 
     def _captured(self, parameter: Tensor) -> Operand:
         """What an open body took from around it since the walk began."""
-        graph: Any = self.graph
-        outer = graph.outside[parameter]
-        return Operand(self.batch.builder.graph.bring(outer), False)
+        assert isinstance(self.graph, Body)
+        return Operand(self.batch.builder.graph.bring(self.graph.outside[parameter]), False)
 
     def _copied(self, node: Node) -> list[Operand]:
         """The outputs of a node that is the same for all examples."""
@@ -187,8 +186,8 @@ def expanded(batch: Batch, node: Node, *operands: Operand) -> list[Operand]:
     parameters = [simpler.parameter(tensor.type, "x") for tensor in node.inputs]
     kinds = [tensor.type for tensor in node.outputs]
     whole = simpler.add(node.op, tuple(parameters), node.attrs, kinds, node.name, node.origin)
-    decompose: Any = node.op.decompose
-    outputs = decompose(Builder(simpler, node.origin), whole)
+    assert node.op.decompose is not None
+    outputs = node.op.decompose(Builder(simpler, node.origin), whole)
     found = Walk(batch, simpler, dict(zip(parameters, operands))).run(outputs)
     return [Operand(batch.front(one), True) for one in found]
 

@@ -161,7 +161,7 @@ def _by_ourselves(drawing: Picture, kind: str, timeout: float) -> bytes:
             f"a .{kind} of our own layout needs a program that converts SVG, and there is none",
             hint="pip install cairosvg, apt-get install librsvg2-bin, or write an .svg",
         )
-    return convert(command, document, timeout)
+    return convert(command, kind, document, timeout)
 
 
 def write(target: Path, content: bytes) -> None:

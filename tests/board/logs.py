@@ -34,4 +34,5 @@ def write_logs(folder: Path) -> Path:
     with gf.train.SummaryWriter(folder / "odd") as writer:
         writer.scalar(HOSTILE, 1.0, 0)
         writer.scalar("=1+1", 2.0, 0)
+        writer.pr_curve("of this run alone", [0, 1], [0.2, 0.9], 0)
     return folder

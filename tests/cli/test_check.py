@@ -53,7 +53,7 @@ def test_json(call: Call, model: Path) -> None:
 
 
 def test_what_makes_no_sense_is_refused(call: Call, model: Path, tmp_path: Path) -> None:
-    assert "there is no pass 'O7'" in call("check", model, "--levels", "O7").err
+    assert "there is no level 'O7'" in call("check", model, "--levels", "O7").err
     assert "did you mean 'numpy'" in call("check", model, "--backends", "nunpy").err
     assert "no.npz' cannot be read" in call("check", model, "--inputs", tmp_path / "no.npz").err
     status, _, err = call("check", model, "--inputs", "x=")

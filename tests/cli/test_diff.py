@@ -78,3 +78,11 @@ def test_what_cannot_be_read_is_told(call: Call, model: Path, tmp_path: Path) ->
         assert (status, out) == (1, "") and "try:" in err
     (tmp_path / "g.gf").write_text('graphflow-text 1\ngraph "g" {\n}\n')
     assert "is not optimised" in call("diff", model, tmp_path / "g.gf", "--optimized", "O2").err
+
+
+def test_onnx_models_are_compared(call: Call, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    assert call("convert", model, "--to", "onnx", "-o", path).status == 0
+    assert call("diff", path, path).status == 0
+    status, out, err = call("diff", model, path)
+    assert (status, err) == (1, "") and f"+++ {path}" in out

@@ -68,6 +68,7 @@ def test_rules_are_left_out_and_pipelines_given(call: Call, model: Path) -> None
 
 def test_declines_differences_and_reasons(call: Call, model: Path) -> None:
     assert call("explain", model, "--missed", "canonicalize").out == "canonicalize declined nowhere\n"
+    assert call("explain", model, "--missed").out == "nothing declined\n"
     status, _, err = call("explain", model, "--missed", "canonicalise")
     assert status == 1 and "did you mean 'canonicalize'" in err
     assert "multiply" in call("explain", model, "--diff", "canonicalize").out

@@ -46,7 +46,7 @@ Call = Callable[..., Answer]
 def in_a_process(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "graphflow", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, **options)
 
 
 def test_the_module_and_the_command_are_the_same() -> None:

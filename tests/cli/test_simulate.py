@@ -86,9 +86,9 @@ def test_another_chip(call: Call, data: bytes, fed: str, tmp_path: Path) -> None
 def test_what_is_no_bmodel(call: Call, model: Path, fed: str, tmp_path: Path) -> None:
     said = refused(call, tmp_path / "net.onnx", b"\x08\x07\x12\x04", fed)
     assert "is no .bmodel file" in said and "graphflow compile" in said
-    for path in (model, tmp_path / "missing.bmodel"):
+    for path, told in ((model, "is no .bmodel file"), (tmp_path / "missing.bmodel", "there is nothing at")):
         answer = call("simulate", path, "--feed", fed)
-        assert answer.status == 2 and path.name in answer.err
+        assert answer.status == 2 and path.name in answer.err and told in answer.err
 
 
 @pytest.mark.parametrize(

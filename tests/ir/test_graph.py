@@ -50,7 +50,7 @@ def test_a_declaration_that_fails_takes_no_name() -> None:
     assert placeholder("x", (1,)).name == "x:0" and variable("w", (1,)).name == "w:0"
 
 
-@pytest.mark.parametrize("name", ["", "/a", "a/", "a b", "a:b", "\n"])
+@pytest.mark.parametrize("name", ["", "/a", "a/", "a b", "a:b", "\n", "a\ud800"])
 def test_scopes_that_cannot_be(name: str) -> None:
     with pytest.raises(GraphError, match="cannot name a scope"), name_scope(name):
         pass

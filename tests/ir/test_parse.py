@@ -194,7 +194,7 @@ def test_what_is_wrong_only_beside_other_lines() -> None:
             {"c": np.zeros(100, np.int8)},
         )
     with pytest.raises(ParseError, match="not bytes"):
-        parse_graph(b"graphflow-text 1")  # type: ignore[arg-type]
+        parse_graph(b"graphflow-text 1")
 
 
 def test_sizes_taken_to_be_equal_are_always_among_the_constraints() -> None:

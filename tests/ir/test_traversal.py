@@ -9,7 +9,7 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node
 from graphflow.ir.opdef import registry
 from graphflow.ir.provenance import Origin
-from graphflow.ir.traversal import ancestors, creation_order, dependants, topological_order
+from graphflow.ir.traversal import ancestors, creation_order, topological_order
 from graphflow.ops.declare import placeholder
 
 add = registry["add"]
@@ -65,14 +65,6 @@ def test_stopping_at_one_output_of_several() -> None:
         first, second = registry["split"](placeholder("x", (2,)), (1, 1))
         z = add(first, second)
     assert [node.name for node in topological_order([z], stop={first}.__contains__)] == ["x", "split", "add"]
-
-
-def test_dependants() -> None:
-    with Graph() as g:
-        x = placeholder("x", (2,))
-        y = add(x, x)
-        z = add(x, y)
-    assert dependants(g.nodes) == {x: [y.node, y.node, z.node], y: [z.node]}
 
 
 def test_a_chain_of_any_length() -> None:

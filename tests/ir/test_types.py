@@ -10,7 +10,7 @@ import pytest
 from graphflow.errors import ShapeError
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import bfloat16, float32, int8
-from graphflow.ir.types import TensorType, as_shape, as_type
+from graphflow.ir.types import TensorType, as_shape
 
 
 def test_equal_types_are_one_object() -> None:
@@ -33,13 +33,13 @@ def test_types_with_other_bounds_are_apart() -> None:
 
 
 def test_sizes_in_elements_and_bytes() -> None:
-    kind = as_type("bfloat16", ("n", 3))
+    kind = TensorType(bfloat16, as_shape(("n", 3)))
     assert kind.dtype is bfloat16 and kind.rank == 2 and not kind.is_static
     assert kind.size == 3 * Dim("n") and kind.nbytes == 6 * Dim("n")
     fixed = kind.substitute({"n": 4})
     assert fixed is TensorType(bfloat16, (4, 3)) and fixed.is_static and fixed.nbytes == 24
     assert fixed.substitute({"n": 9}) is fixed
-    assert as_type(float, ()).size == 1 and repr(as_type(float, ())) == "float32[]"
+    assert TensorType(float32, ()).size == 1 and repr(TensorType(float32, ())) == "float32[]"
     assert repr(kind) == "bfloat16[n, 3]"
 
 

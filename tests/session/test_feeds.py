@@ -231,3 +231,15 @@ def test_a_fed_tensor_does_not_take_the_name_of_a_variable(backend: str) -> None
     with gf.Session(backend=backend) as sess:
         total = sess.run(first + second + named_like_a_copy, {first: [1.0, 2.0], second: [3.0, 4.0]})
     assert total.tolist() == [9.0, 12.0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bfloat16", "string"])
+def test_large_feeds_are_copied(dtype: str) -> None:
+    with gf.Graph():
+        x = gf.placeholder("x", (300, 500), dtype=dtype)
+    values = np.ones((500, 300)).astype(x.dtype.numpy).T
+    made = to_array(values, x)
+    assert made.dtype == x.dtype.numpy and made.flags.c_contiguous and not np.shares_memory(made, values)
+    np.testing.assert_array_equal(made == values, True)
+    if dtype != "string":
+        assert made.ctypes.data % 64 == 0

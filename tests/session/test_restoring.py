@@ -63,6 +63,7 @@ def test_in_part(saved: Path) -> None:
         ({"": "old/"}, {"old/body/a": 1.0, "old/body/b": 2.0, "old/head/a": 3.0}),
         ({"body/a": "head/a", "head/a": "body/a"}, {"head/a": 1.0, "body/a": 3.0, "body/b": 2.0}),
         ({"body/": "x/", "body/b": "y"}, {"x/a": 1.0, "y": 2.0, "head/a": 3.0}),
+        ({"body/": "x/", "": None}, {"x/a": 1.0, "x/b": 2.0}),
     ],
 )
 def test_under_other_names(saved: Path, rename: dict[str, Any], expected: dict[str, float]) -> None:
@@ -84,7 +85,10 @@ def test_names_that_meet(saved: Path) -> None:
     with pytest.raises(FileFormatError, match="both 'body/a' and 'head/a' are to be 'a'"):
         sess.restore_checkpoint(saved, rename={"body/a": "a", "head/a": "a"})
     with pytest.raises(FileFormatError, match="rename is"):
-        sess.restore_checkpoint(saved, rename=["body"])  # type: ignore[arg-type]
+        sess.restore_checkpoint(saved, rename=["body"])
+    for odd in ({"body/": 3}, {"body/a": b"a"}, {3: "a"}):
+        with pytest.raises(FileFormatError, match="rename is"):
+            sess.restore_checkpoint(saved, rename=odd, partial=True)
 
 
 def test_another_shape_is_refused_also_in_part(saved: Path) -> None:
@@ -119,7 +123,7 @@ def test_the_position_of_data(tmp_path: Path) -> None:
     assert sess.restore_checkpoint(tmp_path / "with").position == 7
     with pytest.raises(FileFormatError, match="has no position of the data"):
         sess.restore_checkpoint(tmp_path / "without", other)
-    reader.place = {"a": (1, 2)}  # type: ignore[assignment]
+    reader.place = {"a": (1, 2)}
     with pytest.raises(FileFormatError, match="is no JSON"):
         sess.save_checkpoint(tmp_path / "with", reader)
     sess.restore_checkpoint(tmp_path / "with", other)

@@ -110,7 +110,7 @@ def test_a_body_is_drawn_by_itself() -> None:
 
 @pytest.mark.parametrize("make", [recurrent, nested])
 def test_dot_has_a_cluster_for_each(make: object) -> None:
-    drawing = picture(make())  # type: ignore[operator]
+    drawing = picture(make())
     source = dot_of(drawing).source
     assert len(re.findall(r"subgraph cluster_\d+", source)) == len(drawing.insets)
     assert len(re.findall(r"lhead=cluster_\d+", source)) == len(drawing.insets)
@@ -128,7 +128,7 @@ def test_without_bodies_nothing_changes() -> None:
 
 @pytest.mark.parametrize("make", [recurrent, nested])
 def test_svg_has_a_frame_for_each_that_lies_on_the_page(make: object) -> None:
-    drawing = picture(make())  # type: ignore[operator]
+    drawing = picture(make())
     root = ET.fromstring(to_svg(drawing))
     page = float(root.attrib["width"]), float(root.attrib["height"])
     frames = []

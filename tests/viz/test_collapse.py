@@ -97,4 +97,4 @@ def test_variables_stand_beside_their_first_reader() -> None:
 def test_an_impossible_budget_is_refused(budget: object) -> None:
     x = gf.placeholder("x", (2,))
     with pytest.raises(AttributeValueError, match="cannot have"):
-        collapse(x.graph.nodes, budget)  # type: ignore[arg-type]
+        collapse(x.graph.nodes, budget)

@@ -22,7 +22,7 @@ HOSTILE = "a\"b'<script>alert(1)</script>&amp;]]>`|{}\\N\n--> end\u202e"
 
 @pytest.mark.parametrize("make", [recurrent, nested, lambda: training(5)])
 def test_mermaid_has_every_box_and_edge(make: object) -> None:
-    drawing = picture(make())  # type: ignore[operator]
+    drawing = picture(make())
     text = mermaid_of(drawing)
     named = re.findall(r"^ +(\w+)[\[\(]+\"", text, re.MULTILINE)
     boxes = len(drawing.all_boxes())

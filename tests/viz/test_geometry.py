@@ -94,7 +94,7 @@ def check(document: str) -> None:
             assert left - 0.2 <= x1 <= right + 0.2 and abs(y1 - top) <= 0.2
         assert y1 > y0
     assert root.get("role") == "img" and root[0].tag == f"{SVG}title" and root[1].tag == f"{SVG}desc"
-    assert "background" in root.get("style", "") and root.find(f"{SVG}rect").get("width") == "100%"  # type: ignore[union-attr]
+    assert "background" in root.get("style", "") and root.find(f"{SVG}rect").get("width") == "100%"
 
 
 @pytest.mark.parametrize("budget", [1, 6, 25, 150, 500])

@@ -150,7 +150,7 @@ def test_models_and_graphs_are_recognised() -> None:
         pass
 
     model = Model()
-    model.graph, model.outputs = graph, [y]  # type: ignore[attr-defined]
+    model.graph, model.outputs = graph, [y]
     assert {box.title for box in picture(model).boxes} == {"x", "exp"}
     assert {box.title for box in picture(graph).boxes} == {"x", "exp", "tanh"}
     assert picture(graph).title == "net"

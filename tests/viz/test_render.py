@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 import graphflow as gf
 from graphflow.errors import AttributeValueError, BackendError, FileFormatError
@@ -152,6 +153,27 @@ def test_our_own_layout_as_pixels(kind: str, start: bytes, tmp_path: Path) -> No
     if converting.converter(kind) is None:
         pytest.skip("needs cairosvg or rsvg-convert")
     assert render(small(), tmp_path / f"g.{kind}", engine="own").read_bytes().startswith(start)
+
+
+def test_a_picture_that_is_too_wide_for_an_image_is_drawn_smaller(tmp_path: Path) -> None:
+    if converting.converter("png") is None:
+        pytest.skip("needs cairosvg or rsvg-convert")
+    with gf.Graph("wide") as graph:
+        for number in range(150):
+            gf.placeholder(f"x{number}{'x' * 40}", (2, 3))
+    with Image.open(render(graph, tmp_path / "wide.png")) as made:
+        assert converting.MOST_PIXELS - 10 <= made.width <= converting.MOST_PIXELS
+
+
+def test_the_scale_of_images() -> None:
+    for width, height, wanted in (
+        (90, 10, 2.0),
+        (64_000, 10, 0.5),
+        (10, 64_000, 0.5),
+        (20_000, 20_000, 0.5**0.5),
+    ):
+        document = f'<svg xmlns="s" width="{width}" height="{height}">'
+        assert converting.fitting(document, 2) == pytest.approx(wanted)
 
 
 def test_a_converter_that_is_missing_or_fails_is_an_error(

@@ -32,15 +32,10 @@ class ColumnFile:
 
     def __init__(self, file: BinaryIO | None = None, end: int = 0) -> None:
         self.end = end
-        self.is_failed = False
         self._lock = threading.Lock()
         self._memory: dict[int, bytes] = {}
-        self._file: BinaryIO | None = file
-        if file is None:
-            try:
-                self._file = tempfile.TemporaryFile(prefix="graphflow-board-", buffering=0)  # noqa: SIM115
-            except OSError:
-                self.is_failed = True
+        self._file = _temporary() if file is None else file
+        self.is_failed = self._file is None
 
     def append(self, *arrays: np.ndarray) -> list[int]:
         """Append arrays; where each begins."""
@@ -101,6 +96,13 @@ class ColumnFile:
             if self._file is not None:
                 self._file.close()
                 self._file = None
+
+
+def _temporary() -> BinaryIO | None:
+    try:
+        return tempfile.TemporaryFile(prefix="graphflow-board-", buffering=0)
+    except OSError:
+        return None
 
 
 @dataclass

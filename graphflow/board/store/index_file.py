@@ -22,9 +22,9 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -34,11 +34,6 @@ from graphflow.board.store.places import Found
 from graphflow.board.store.runs import EventFile, RunReader
 from graphflow.errors import GraphFlowError
 from graphflow.files import atomic_write
-
-try:
-    import fcntl
-except ImportError:  # Windows: two boards of one folder would each write an index, so there is none
-    fcntl = None  # type: ignore[assignment]
 
 SCHEMA, VERSION = "graphflow.board-index", 1
 KEPT_SECONDS = 30 * 24 * 3600
@@ -71,24 +66,29 @@ class IndexFile:
         self.is_kept = False
         self._place: Path | None = None
         self._name = ""
-        self._lock: BinaryIO | None = None
+        self._locked = ExitStack()
         self._content: dict[str, Any] | None = None
         self.columns = self._opened(folder) or ColumnFile()
 
     def _opened(self, folder: Path | None) -> ColumnFile | None:
         """The file of an earlier session or a new one; None where there can be none."""
-        if folder is None or fcntl is None:
+        if folder is None:
+            return None
+        try:
+            from fcntl import LOCK_EX, LOCK_NB, flock
+        except ImportError:  # Windows: two boards of one folder would each write an index, so there is none
             return None
         try:
             self._place = folder / hashlib.sha256(os.fsencode(self.root)).hexdigest()[:32]
             os.makedirs(self._place, mode=0o700, exist_ok=True)
-            self._lock = open(self._place / "lock", "ab")  # noqa: SIM115 (held until close)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = os.open(self._place / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._locked.callback(os.close, lock)
+            flock(lock, LOCK_EX | LOCK_NB)
             _remove_old(folder, self._place)
             self._content = self._read()
             columns = self._columns()
         except OSError:
-            self._release()
+            self._locked.close()
             return None
         self.is_kept = True
         return columns
@@ -97,9 +97,8 @@ class IndexFile:
         assert self._place is not None
         if self._content is not None:
             self._name = str(self._content["columns"])
-            file = open(self._place / self._name, "r+b", buffering=0)  # noqa: SIM115 (closed by close)
-            file.truncate(self._content["end"])
-            return ColumnFile(file, self._content["end"])
+            os.truncate(self._place / self._name, self._content["end"])
+            return ColumnFile(open(self._place / self._name, "r+b", buffering=0), self._content["end"])
         for old in self._place.glob("columns-*"):
             with suppress(OSError):
                 old.unlink()
@@ -202,12 +201,7 @@ class IndexFile:
     def close(self) -> None:
         """Close the files."""
         self.columns.close()
-        self._release()
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._locked.close()
 
 
 def _bytes(segment: Segment) -> int:

@@ -60,7 +60,9 @@ def _checked(kind: str, data: bytes) -> dict[str, Any]:
     hint = f"write it again with writer.{'explain' if kind == 'journal' else kind}(...)"
     try:
         found = json.loads(data, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise FileFormatError(f"{kind}.json is no JSON: it is nested too deep", hint=hint) from None
+    except ValueError as error:
         raise FileFormatError(f"{kind}.json is no JSON: {error!s:.200}", hint=hint) from error
     if not isinstance(found, dict) or found.get("schema") != _SCHEMAS[kind]:
         raise FileFormatError(f"{kind}.json is not of the format {_SCHEMAS[kind]!r}", hint=hint)

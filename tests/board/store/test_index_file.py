@@ -12,7 +12,7 @@ import pytest
 import graphflow as gf
 from graphflow.board.store import LogDirectory, index_file
 
-pytestmark = pytest.mark.skipif(index_file.fcntl is None, reason="without file locks no index is kept")
+pytest.importorskip("fcntl", reason="without file locks no index is kept")
 
 
 @pytest.fixture

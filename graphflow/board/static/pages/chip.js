@@ -3,10 +3,8 @@
 import { el, refill } from "../parts/dom.js";
 import { bytes, count, plural } from "../parts/format.js";
 import { seconds } from "../parts/graph_colors.js";
-import { failure } from "../parts/messages.js";
 import { Plane } from "../parts/plane.js";
-import { RunChoice } from "../parts/run_choice.js";
-import { useStyle } from "../parts/side_style.js";
+import { SidePage } from "../parts/side_page.js";
 
 export const title = "Chip";
 
@@ -17,24 +15,23 @@ const LANE = 46;
 const CELLS = { 1: "blue", 2: "amber", 4: "pink", 8: "green", 16: "slate" };
 
 export function available(info) {
-  return Boolean(info.chips?.length);
+  return runs(info).length > 0;
 }
 
-export async function mount(root, context) {
-  await useStyle();
-  const page = new ChipPage(root, context);
-  await page.load();
-  return page;
+export function mount(root, context) {
+  return ChipPage.mount(root, context);
 }
 
-class ChipPage {
+function runs(info) {
+  return info.chips ?? [];
+}
+
+class ChipPage extends SidePage {
   constructor(root, context) {
-    Object.assign(this, { root, context, visit: 0, asked: 0 });
-    this.choice = new RunChoice(context, () => context.info().chips ?? [], () => this.load());
+    super(root, context, () => runs(context.info()));
+    this.asked = 0;
     this.model = el("select", { aria_label: "Compiled model", onchange: () => { context.state.set("model", this.model.value); context.state.set("stage", ""); this.load(); } });
     this.stage = el("select", { aria_label: "Stage", onchange: () => { context.state.set("stage", this.stage.value); this.load(); } });
-    this.main = el("div", { class: "plan-main" });
-    root.classList.add("page-fill");
     refill(root, el("div", { class: "plan-page" }, el("div", { class: "graph-bar" }, this.choice.menu, this.model, this.stage),
       el("div", { class: "plan-middle" }, this.main)));
     this.plane = new Plane("What both engines do over time", 2 * LANE + 60, {
@@ -54,24 +51,19 @@ class ChipPage {
     return { run: this.choice.name, model: this.context.state.get("model") || undefined, stage: this.context.state.get("stage") || undefined };
   }
 
-  async load() {
-    const visit = ++this.visit;
-    this.choice.draw();
+  ask() {
     this.group = -1;
-    try {
-      const summary = await this.context.api("chip", this.params());
-      if (visit !== this.visit) return;
-      this.summary = summary;
-      this.menus();
-      this.page();
-      this.plane.range(0, summary.seconds || 1e-9);
-      this.lanes.range(0, summary.seconds || 1e-9, 1);
-      this.isFitted = false;
-      await this.detail();
-    } catch (error) {
-      failure(this.main, error);
-      console.warn(error);
-    }
+    return this.context.api("chip", this.params());
+  }
+
+  async take(summary) {
+    this.summary = summary;
+    this.menus();
+    this.page();
+    this.plane.range(0, summary.seconds || 1e-9);
+    this.lanes.range(0, summary.seconds || 1e-9, 1);
+    this.isFitted = false;
+    await this.detail();
   }
 
   menus() {
@@ -290,18 +282,14 @@ class ChipPage {
     return [meaning[data[row * columns + column]] ?? "not in use", `offset ${bytes(offset)} of each lane, bank ${Math.floor((row * this.cells.banks) / rows)}`, seconds(time)];
   }
 
-  update() {
-    const before = this.choice.name;
-    this.choice.draw();
-    if (this.choice.name !== before) this.load();
+  get planes() {
+    return [this.plane, this.lanes];
   }
 
   unmount() {
-    this.visit += 1;
     this.asked += 1;
     clearTimeout(this.timer);
-    this.plane.close();
-    this.lanes.close();
+    super.unmount();
   }
 }
 

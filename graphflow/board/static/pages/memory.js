@@ -3,38 +3,35 @@
 import { el, icon, refill } from "../parts/dom.js";
 import { bytes, count, plural } from "../parts/format.js";
 import { ICONS } from "../parts/icons.js";
-import { failure } from "../parts/messages.js";
 import { NodeCard, bar } from "../parts/node_card.js";
 import { Plane } from "../parts/plane.js";
-import { RunChoice } from "../parts/run_choice.js";
-import { useStyle } from "../parts/side_style.js";
+import { SidePage } from "../parts/side_page.js";
 
 export const title = "Memory";
 
 export function available(info) {
-  return Boolean(info.sides?.memory?.length);
+  return runs(info).length > 0;
 }
 
-export async function mount(root, context) {
-  await useStyle();
-  const page = new MemoryPage(root, context);
-  await page.load();
-  return page;
+export function mount(root, context) {
+  return MemoryPage.mount(root, context);
+}
+
+function runs(info) {
+  return info.sides?.memory ?? [];
 }
 
 // By the part of the time that a value lives.
 const PAINTS = [[0.02, "pink", "lives up to 2 % of the time"], [0.1, "amber", "up to 10 %"], [0.5, "green", "up to 50 %"], [1, "blue", "longer"]];
 const LIVE_HEIGHT = 120;
 
-class MemoryPage {
+class MemoryPage extends SidePage {
   constructor(root, context) {
-    Object.assign(this, { root, context, visit: 0, position: -1 });
-    this.choice = new RunChoice(context, () => context.info().sides?.memory ?? [], () => this.load());
+    super(root, context, () => runs(context.info()));
+    this.position = -1;
     this.find = el("input", { type: "search", placeholder: "Find a value (regex)", aria_label: "Find a value by a regular expression", oninput: () => this.search() });
-    this.main = el("div", { class: "plan-main" });
     this.card = new NodeCard(context, () => ({ run: this.choice.name }), "memory");
     this.peak = el("section", { class: "node-card" });
-    root.classList.add("page-fill");
     refill(root, el("div", { class: "plan-page" }, el("div", { class: "graph-bar" }, this.choice.menu, el("div", { class: "graph-search" }, icon(ICONS.search), this.find)),
       el("div", { class: "plan-middle" }, this.main, el("aside", { class: "graph-panel", aria_label: "Details" }, this.card.root, this.peak))));
     this.plane = new Plane("Memory: address upwards, steps of the program to the right", 420, {
@@ -59,17 +56,8 @@ class MemoryPage {
     other.draw();
   }
 
-  async load() {
-    const visit = ++this.visit;
-    this.choice.draw();
-    try {
-      const plan = await this.context.api("memory", { run: this.choice.name });
-      if (visit !== this.visit) return;
-      this.take(plan);
-    } catch (error) {
-      failure(this.main, error);
-      console.warn(error);
-    }
+  ask() {
+    return this.context.api("memory", { run: this.choice.name });
   }
 
   take(plan) {
@@ -276,16 +264,8 @@ class MemoryPage {
     await this.card.show(name, () => null);
   }
 
-  update() {
-    const before = this.choice.name;
-    this.choice.draw();
-    if (this.choice.name !== before) this.load();
-  }
-
-  unmount() {
-    this.visit += 1;
-    this.plane.close();
-    this.live.close();
+  get planes() {
+    return [this.plane, this.live];
   }
 }
 

@@ -41,7 +41,7 @@ class CurveCard {
     try {
       const found = new Map();
       for (const run of this.context.runs.visible) {
-        if (!this.context.info().kinds.pr_curves.includes(run)) continue;
+        if (!this.gallery.owns(run, this.item.tag)) continue;
         const answer = await this.gallery.loader.add(abort.signal, (signal) =>
           this.context.api("pr_curves", { run, tag: this.item.tag }, { signal }).catch((error) => { if (error.status === 404) return null; throw error; }));
         if (answer) found.set(run, answer.curves);

@@ -4,11 +4,9 @@ import { el, icon, refill } from "../parts/dom.js";
 import { bytes, count, plural } from "../parts/format.js";
 import { flop, seconds } from "../parts/graph_colors.js";
 import { ICONS } from "../parts/icons.js";
-import { failure } from "../parts/messages.js";
 import { NodeCard } from "../parts/node_card.js";
 import { Plane } from "../parts/plane.js";
-import { RunChoice } from "../parts/run_choice.js";
-import { useStyle } from "../parts/side_style.js";
+import { SidePage } from "../parts/side_page.js";
 import { SortTable } from "../parts/sort_table.js";
 
 export const title = "Profile";
@@ -18,26 +16,24 @@ const DEEPEST = 14;
 const HUES = ["blue", "green", "amber", "orange", "pink", "sky", "yellow", "slate"];
 
 export function available(info) {
-  return Boolean(info.sides?.profile?.length);
+  return runs(info).length > 0;
 }
 
-export async function mount(root, context) {
-  await useStyle();
-  const page = new ProfilePage(root, context);
-  await page.load();
-  return page;
+export function mount(root, context) {
+  return ProfilePage.mount(root, context);
 }
 
-class ProfilePage {
+function runs(info) {
+  return info.sides?.profile ?? [];
+}
+
+class ProfilePage extends SidePage {
   constructor(root, context) {
-    Object.assign(this, { root, context, visit: 0 });
-    this.choice = new RunChoice(context, () => context.info().sides?.profile ?? [], () => this.load());
+    super(root, context, () => runs(context.info()));
     this.kind = context.state.get("by") === "scope" ? "scope" : "order";
     this.kinds = [["order", "As it ran"], ["scope", "By scope"]].map(([kind, name]) => el("button", { data_kind: kind, onclick: () => this.setKind(kind) }, name));
     this.find = el("input", { type: "search", placeholder: "Filter nodes (regex)", aria_label: "Filter nodes by a regular expression", oninput: () => { clearTimeout(this.timer); this.timer = setTimeout(() => this.filter(), 100); } });
-    this.main = el("div", { class: "plan-main" });
     this.card = new NodeCard(context, () => ({ run: this.choice.name }), "profile");
-    root.classList.add("page-fill");
     refill(root, el("div", { class: "plan-page" },
       el("div", { class: "graph-bar" }, this.choice.menu, el("div", { class: "segments", role: "group", aria_label: "Flame" }, this.kinds), el("div", { class: "graph-search" }, icon(ICONS.search), this.find)),
       el("div", { class: "plan-middle" }, this.main, el("aside", { class: "graph-panel", aria_label: "Details" }, this.card.root))));
@@ -67,26 +63,21 @@ class ProfilePage {
     ];
   }
 
-  async load() {
-    const visit = ++this.visit;
-    this.choice.draw();
-    try {
-      const profile = await this.context.api("profile", { run: this.choice.name });
-      if (visit !== this.visit) return;
-      this.profile = profile;
-      this.rows = profile.rows;
-      const slowest = this.rows.seconds.reduce((best, one, row) => (one > this.rows.seconds[best] ? row : best), 0);
-      refill(this.main,
-        el("div", { class: "plane-head" }, el("h2", {}, `${seconds(profile.seconds)} on ${profile.backend || "a backend"}`),
-          el("span", { class: "small muted" }, `${plural(profile.count, "node")} one by one${this.rows.name.length ? `; slowest: ${this.rows.name[slowest]}` : ""}${profile.left_out ? `; the fastest ${count(profile.left_out)} are left out` : ""}`)),
-        this.plane.root, el("div", { class: "plane-head" }, el("h2", {}, "Nodes"), this.note = el("span", { class: "small muted" })), this.table.root);
-      this.build();
-      this.filter();
-      await this.selected();
-    } catch (error) {
-      failure(this.main, error);
-      console.warn(error);
-    }
+  ask() {
+    return this.context.api("profile", { run: this.choice.name });
+  }
+
+  async take(profile) {
+    this.profile = profile;
+    this.rows = profile.rows;
+    const slowest = this.rows.seconds.reduce((best, one, row) => (one > this.rows.seconds[best] ? row : best), 0);
+    refill(this.main,
+      el("div", { class: "plane-head" }, el("h2", {}, `${seconds(profile.seconds)} on ${profile.backend || "a backend"}`),
+        el("span", { class: "small muted" }, `${plural(profile.count, "node")} one by one${this.rows.name.length ? `; slowest: ${this.rows.name[slowest]}` : ""}${profile.left_out ? `; the fastest ${count(profile.left_out)} are left out` : ""}`)),
+      this.plane.root, el("div", { class: "plane-head" }, el("h2", {}, "Nodes"), this.note = el("span", { class: "small muted" })), this.table.root);
+    this.build();
+    this.filter();
+    await this.selected();
   }
 
   setKind(kind) {
@@ -200,17 +191,13 @@ class ProfilePage {
     await this.card.show(name, () => el("p", { class: "muted" }, "Choose a node in the flame or the table. A scope, when clicked, fills the flame; a double click shows all again."));
   }
 
-  update() {
-    const before = this.choice.name;
-    this.choice.draw();
-    if (this.choice.name !== before) this.load();
+  get planes() {
+    return [this.plane, this.table];
   }
 
   unmount() {
-    this.visit += 1;
     clearTimeout(this.timer);
-    this.plane.close();
-    this.table.close();
+    super.unmount();
   }
 }
 

@@ -47,6 +47,7 @@ export class Gallery {
   async load() {
     const found = await this.context.api("tags", { kind: this.kind });
     this.runs = found.runs;
+    this.owners = new Map(found.tags);
     this.isCut = found.cut;
     this.tags = found.tags;
     this.signature = this.counted();
@@ -83,6 +84,12 @@ export class Gallery {
   runsOf(entry) {
     const owners = entry[1] === null ? this.ticked : entry[1].map((at) => this.runs[at]).filter((run) => this.visible.has(run));
     return owners;
+  }
+
+  /** Whether a run is known to have a tag. */
+  owns(run, tag) {
+    const owners = this.owners.get(tag);
+    return owners === null ? this.runs.includes(run) : owners !== undefined && owners.some((at) => this.runs[at] === run);
   }
 
   items() {
