@@ -14,6 +14,8 @@ engines: *ms*. Beside it stand
     bound: max(tiu, the bytes that must be moved at 30.7 GB/s): what they would take if nothing waited.
     of peak: multiply-adds at the peak of plain convolutions, as a part of the time; Winograd can pass 100 %.
     ddr: bytes from and to DDR over those that must be moved: constants as chosen, inputs and outputs.
+    banks: microseconds for which both engines work on one bank of the lanes at the same time, of those for
+        which both work. The chip may be slower then; the cycle formulas do not charge for it.
     groups: parts in which the layers stay in local memory, and the slices of those that are cut.
     error: of the outputs that GraphFlow's simulator computes from the words of the file, beside those of the
         backend numpy: the largest difference over the largest output.
@@ -40,7 +42,7 @@ from networks import NETWORKS, Network
 
 import graphflow as gf
 from graphflow.deploy import Compiled
-from graphflow.runtime.bm1684.cycles import DDR_BYTES_PER_CYCLE, GDMA_HERTZ
+from graphflow.runtime.bm1684.cycles import DDR_BYTES_PER_CYCLE, GDMA_HERTZ, Timeline, shared_bank_seconds
 
 CLOSE = 1e-3
 SLACK = 1.35
@@ -92,9 +94,10 @@ class Table:
         "of peak",
         "ddr",
         "commands",
+        "banks",
         "groups",
     )
-    widths = (14, 8, 8, 9, 8, 8, 8, 8, 6, 9, 12)
+    widths = (14, 8, 8, 9, 8, 8, 8, 8, 6, 9, 11, 12)
 
     def __init__(self) -> None:
         self.missed: list[str] = []
@@ -119,7 +122,9 @@ class Table:
             "" if target is None else f"{target:.2f}",
             "" if case.recorded is None else f"{case.recorded:.2f}",
         )
-        sizes = f"{100 * peak:.0f} %", f"{moved / needed:.2f}", str(len(run.spans))
+        together = sum(run.busy.values()) - _either(run)
+        banks = f"{1e6 * shared_bank_seconds(run):.0f}/{1e6 * together:.0f}"
+        sizes = f"{100 * peak:.0f} %", f"{moved / needed:.2f}", str(len(run.spans)), banks
         cut = [str(count) for count in groups if count > 1]
         parts = f"{len(groups)} ({','.join(cut)})" if cut else str(len(groups))
         if small:
@@ -133,6 +138,15 @@ class Table:
         """Note a number that is larger than it is to be."""
         if most is not None and value > most:
             self.missed.append(f"{name}: {what} {value:.2f}, to be at most {most:.2f}")
+
+
+def _either(run: Timeline) -> float:
+    """For how long one engine works at least."""
+    total = end = 0.0
+    for span in sorted(run.spans, key=lambda span: span.start):
+        total += max(0.0, span.end - max(span.start, end))
+        end = max(end, span.end)
+    return total
 
 
 def run(name: str, net: Network, made: Compiled, vendor: bool) -> tuple[str, float]:

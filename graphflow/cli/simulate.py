@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphflow.cli.compile import REFUSED
@@ -30,6 +31,7 @@ def add_parser(commands: Any) -> None:
     made.add_argument("model", metavar="FILE", help="a .bmodel file")
     made.add_argument(
         "--feed",
+        "--input",
         action="append",
         default=[],
         metavar="NAME=FILE",
@@ -66,9 +68,13 @@ def _load(path: str) -> BModel:
     """
     from graphflow.runtime.bm1684 import bmodel
 
+    if not Path(path).exists():
+        raise FileFormatError(
+            f"there is nothing at {path!r}", hint="graphflow compile MODEL -o net.bmodel writes such a file"
+        )
     if not bmodel.is_bmodel(path):
         raise FileFormatError(
             f"{path!r} is no .bmodel file",
-            hint=f"graphflow compile {path} -o net.bmodel makes one of a model",
+            hint=f"if it is a model, graphflow compile {path} -o net.bmodel makes one of it",
         )
     return bmodel.load(path)

@@ -134,6 +134,7 @@ class Compiled:
 def compile(
     model: Model,
     target: str = "bm1684",
+    quantization: None = None,
     *,
     sizes: Mapping[str, int] | Sequence[Mapping[str, int]] | None = None,
     level: str = "O2",
@@ -148,13 +149,14 @@ def compile(
     Arguments:
         model: a model with float32 inputs and outputs.
         target: "bm1684".
+        quantization: None; all is computed in fp32, and nothing else is compiled.
         sizes: values of its symbolic sizes; a list of them gives a stage for each, which share coefficients.
         level: how much to optimise, "O0" to "O3".
         signature: which of several functions.
 
     Raises:
         BackendError: with every node that the chip cannot run and why, or the layer that is too large for it.
-        AttributeValueError: if a size is missing or strange, or there is no such target.
+        AttributeValueError: if a size is missing or strange, or there is no such target or quantization.
 
     >>> import graphflow as gf
     >>> x = gf.placeholder("x", ("batch", 3, 8, 8))
@@ -169,6 +171,11 @@ def compile(
     from graphflow.runtime.bm1684.compiler.package import package
 
     backend = check_target(target)
+    if quantization is not None:
+        raise AttributeValueError(
+            f"the quantization is {quantization!r:.60}, and for the chip only fp32 is compiled",
+            hint="leave quantization out, or pass None: the file then computes in float32",
+        )
     prepared = [prepare(model, one, level, signature, backend) for one in listed_sizes(sizes)]
     plans = [plan_program(one.program, one.inputs, one.outputs) for one in prepared]
     stages = package(plans)

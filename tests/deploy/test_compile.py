@@ -230,7 +230,16 @@ def test_other_arguments_are_checked() -> None:
             with pytest.raises(error, match=said):
                 function(net, **given)
     with pytest.raises(AttributeValueError, match=r"'net\.onnx' is no model"):
-        gf.compile("net.onnx")  # type: ignore[arg-type]
+        gf.compile("net.onnx")
+
+
+@pytest.mark.parametrize("quantization", ["int8", False, {"method": "kl"}])
+def test_a_quantization_is_refused(quantization: Any) -> None:
+    net = model(gf.exp, (2, 3))
+    with pytest.raises(AttributeValueError, match="only fp32 is compiled") as caught:
+        gf.compile(net, "bm1684", quantization)
+    assert "leave quantization out" in (caught.value.hint or "")
+    assert gf.compile(net, target="bm1684", quantization=None).report.supported
 
 
 # What is fed
@@ -262,7 +271,7 @@ def test_feeds_may_be_lists_and_doubles_but_no_ragged_ones() -> None:
     with pytest.raises(FeedError, match="'x0' is no array"):
         made.simulate({"x0": [[1], [2, 3]]})
     with pytest.raises(FeedError, match="the feeds are 5"):
-        made.simulate(5)  # type: ignore[arg-type]
+        made.simulate(5)
     with pytest.raises(AttributeValueError, match="no order 'fast'"):
         made.simulate({"x0": np.zeros((2, 2))}, "fast")
 

@@ -25,6 +25,8 @@ def test_every_node_is_in_the_report() -> None:
         assert row.precision == "float32" and row.slices >= 1
         assert 0 < row.local_bytes <= 512 * 1024
         assert row.bound in ("compute", "transfer") and max(row.microseconds) > 0
+        assert row.microseconds == pytest.approx((row.cycles[0] / 550, row.cycles[1] / 575))
+        assert row.tile[0] == 2 and len(row.tile) == 4
         assert "test_preflight" in row.source or "models.py" in row.source
     moved = gf.compile(convolving(), sizes={"batch": 2}).memory.moved[0]
     assert sum(row.ddr_bytes for row in report.rows) == moved
@@ -38,6 +40,61 @@ def test_rows_that_share_a_layer_count_once() -> None:
     assert first.layer.startswith("in ") and first.microseconds == (0.0, 0.0)
     assert second.layer.endswith("Convolution") and second.microseconds[0] > 0
     assert "in " in str(gf.preflight(net))
+
+
+def told(report: Preflight, op: str) -> str:
+    """What the report advises for the layer of an operator."""
+    (row,) = [row for row in report.rows if row.op == op and not row.layer.startswith("in ")]
+    assert bool(row.hint) == bool(row.saves)
+    return row.hint
+
+
+def test_weights_that_are_waited_for_are_told() -> None:
+    net = model(lambda x: gf.matmul(gf.exp(x), gf.constant(floats(2048, 1024))), (1, 2048))
+    report = gf.preflight(net)
+    assert "waits for its 8.4 MB of weights" in told(report, "matmul") and not told(report, "exp")
+    assert "what to change for less time:\n  matmul (" in str(report)
+    larger = gf.preflight(model(lambda x: gf.matmul(gf.exp(x), gf.constant(floats(2048, 1024))), (64, 2048)))
+    assert larger.seconds < 32 * report.seconds  # what the advice says
+
+
+@pytest.mark.parametrize(("channels", "rounds", "full"), [(40, "one round", 64), (70, "2 rounds", 128)])
+def test_idle_lanes_are_told(channels: int, rounds: str, full: int) -> None:
+    def build(count: int) -> gf.Model:
+        def deep(x: gf.Tensor) -> gf.Tensor:
+            for layer in range(3):
+                x = gf.nn.conv(x, floats(count, x.shape[1], 3, 3, seed=layer), strides=1, padding=1)
+            return gf.sum(gf.nn.max_pool(x, 28), axis=(2, 3))
+
+        return model(deep, (1, 16, 28, 28))
+
+    report = gf.preflight(build(channels))
+    hints = [row.hint for row in report.rows if row.op == "conv" and "lanes" in row.hint]
+    assert hints and all(f"{channels} channels or rows" in hint and rounds in hint for hint in hints)
+    assert all(f"as {full} would" in hint for hint in hints)
+    assert not [row for row in gf.preflight(build(full)).rows if "lanes" in row.hint]
+
+
+def test_what_waits_for_values_is_told() -> None:
+    report = gf.preflight(model(gf.exp, (1, 64, 64, 64)))
+    assert "that go through DDR: make its tensors smaller" in told(report, "exp")
+
+
+def test_a_slice_is_the_tile_of_what_does_not_fit() -> None:
+    (row,) = gf.preflight(model(gf.exp, (1, 64, 600, 400))).rows
+    assert row.slices > 1 and row.tile[:2] == (1, 64) and row.tile[2] < 600
+    assert f"0/{row.slices}" in str(gf.preflight(model(gf.exp, (1, 64, 600, 400))))
+
+
+def test_the_table_fits_a_wide_terminal() -> None:
+    def build(x: gf.Tensor) -> gf.Tensor:
+        with gf.name_scope("a_rather_long_scope/with_another_one_inside"):
+            return gf.nn.relu(gf.nn.conv(x, floats(70, 64, 3, 3), padding=1))
+
+    said = str(gf.preflight(model(build, (1, 64, 56, 56)))).splitlines()
+    table = said[: next(index for index, line in enumerate(said) if line.startswith("local: "))]
+    assert max(map(len, table)) <= 140 and "…" in said[1]
+    assert [name in said[0] for name in ("tile", "local", "DDR", "tiu", "gdma", "bound")] == [True] * 6
 
 
 def test_a_reshape_takes_no_command() -> None:
@@ -71,7 +128,8 @@ def test_the_report_as_json(operator: Any) -> None:
     told = json.loads(report.to_json())
     assert told["supported"] is report.supported and len(told["rows"]) == len(report.rows) == 1
     assert told["rows"][0]["op"] == operator.__name__
-    assert set(told["rows"][0]) >= {"local_bytes", "ddr_bytes", "microseconds", "reason", "hint", "precision"}
+    numbers = {"group", "slices", "tile", "local_bytes", "ddr_bytes", "cycles", "microseconds", "saves"}
+    assert set(told["rows"][0]) >= numbers | {"precision", "bound", "reason", "hint"}
 
 
 def test_a_model_without_nodes() -> None:

@@ -25,6 +25,10 @@ def _step(step: Step) -> float:
     return step.work.cycles / TIU_HERTZ
 
 
+def _within(step: Step) -> float:
+    return step.work.moved / GDMA_HERTZ if step.work is not None else 0.0
+
+
 def _load(buffer: Buffer) -> float:
     assert buffer.load is not None
     return _moved(moving(buffer.load, DDR_BASE, 0))
@@ -34,5 +38,5 @@ def _store(store: Store) -> float:
     return _moved([store_command(Tile(0, store.tile), store.box, store.value, DDR_BASE)])
 
 
-COSTS = Costs(step=_step, load=_load, store=_store)
+COSTS = Costs(step=_step, load=_load, store=_store, within=_within)
 """The costs of one core of the chip."""

@@ -1,7 +1,7 @@
 """Offsets: of buffers in local memory over the steps of a schedule, and of values and coefficients in DDR.
 
 Both are problems for the memory planner. Where a schedule loads so far ahead that its buffers cannot be
-placed, it is made again with less memory for loads ahead.
+placed, another one with less memory for loads ahead takes its place.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphflow.errors import MemoryPlanError
-from graphflow.optimizer.memory import allocate
+from graphflow.optimizer.memory import Banks, allocate
 from graphflow.optimizer.memory.buffers import Buffer as Planned
 from graphflow.runtime.bm1684.chip import ALIGNMENT, BANK_BYTES, COEFFICIENT_BASE, LANE_BYTES
+from graphflow.runtime.bm1684.compiler.banks import between_engines, meetings, settle, within_steps
 from graphflow.runtime.bm1684.compiler.errors import TooLarge
 from graphflow.runtime.bm1684.compiler.layers.layer import Coefficient
 from graphflow.runtime.bm1684.compiler.schedule import Costs, Schedule, buffers_of, demand, schedule
@@ -25,11 +26,17 @@ from graphflow.runtime.bm1684.compiler.tensors import Value, round_up
 PAGE = 4096
 """Blocks of DDR begin at multiples of so many bytes."""
 
-_SHARES = (1.0, 0.97, 0.94, 0.9, 0.85, 0.8, 0.7, 0.5, 0.0)
-"""Shares of local memory that loads ahead may fill, tried one after the other."""
+_SHARES = (0.0, 0.5, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 1.0)
+"""Shares of local memory that loads ahead may fill."""
 
-_STATES = 4_000
-"""How long the planner searches before less is loaded ahead: a few seconds for thousands of buffers."""
+_ALIKE = 1e-4
+"""Schedules whose times differ by less than this part are alike: that with more free memory comes first."""
+
+_STATES = 24_000
+"""How long the planner searches before less is loaded ahead: a second or two for hundreds of buffers."""
+
+_STATES_APART = 500
+"""How long it searches for places where what meets lies apart; where there are such they are found soon."""
 
 
 def place_locally(steps: Sequence[Step], costs: Costs) -> tuple[Schedule, dict[Buffer, int]]:
@@ -42,24 +49,55 @@ def place_locally(steps: Sequence[Step], costs: Costs) -> tuple[Schedule, dict[B
     if len(needed) and needed.max() > LANE_BYTES:
         worst = int(needed.argmax())
         raise TooLarge(steps[worst].layer, int(needed[worst]))
-    for share in _SHARES:
-        made = schedule(steps, costs, int(LANE_BYTES * share))
-        offsets = _offsets(buffers_of(steps), made)
+    for made in _schedules(steps, costs):
+        offsets = _offsets(steps, made)
         if offsets is not None:
             return made, offsets
     raise TooLarge(steps[int(needed.argmax())].layer, int(needed.max()))
 
 
-def _offsets(buffers: Sequence[Buffer], made: Schedule) -> dict[Buffer, int] | None:
-    planned = []
-    for index, buffer in enumerate(buffers):
-        first, last = made.lives[buffer]
-        planned.append(Planned(index, first, last + 1, buffer.bytes, alignment=ALIGNMENT))
+def _schedules(steps: Sequence[Step], costs: Costs) -> list[Schedule]:
+    """Schedules with more or less memory for loads ahead: the fastest first, of alike ones the smallest."""
+    made = [schedule(steps, costs, int(LANE_BYTES * share)) for share in _SHARES]
+    alike = _ALIKE * min([one.seconds for one in made]) or 1.0  # nothing to do takes no time
+    return sorted(made, key=lambda one: round(one.seconds / alike))
+
+
+def _offsets(steps: Sequence[Step], made: Schedule) -> dict[Buffer, int] | None:
+    """Places that fit: such where what meets lies apart if there are some, else the best of a search."""
+    buffers = buffers_of(steps)
+    plain = _fitting(buffers, made, ())
+    if plain is None:
+        return None
+    found = meetings(made)
+    pairs = between_engines(found)
+    for apart in (pairs + within_steps(steps), pairs):
+        offsets = _fitting(buffers, made, apart, _STATES_APART)
+        if offsets is not None:
+            return offsets
+    return settle(made, plain, found)
+
+
+def _fitting(
+    buffers: Sequence[Buffer],
+    made: Schedule,
+    apart: Sequence[tuple[Buffer, Buffer]],
+    states: int = _STATES,
+) -> dict[Buffer, int] | None:
+    """Places within local memory, where certain pairs of buffers have no bank in common."""
+    numbers = {buffer: number for number, buffer in enumerate(buffers)}
+    planned = [
+        Planned(number, first, last + 1, buffer.bytes, alignment=ALIGNMENT)
+        for buffer, number in numbers.items()
+        for first, last in [made.lives[buffer]]
+    ]
+    pairs = [(numbers[one], numbers[other]) for one, other in apart]
+    banks = Banks(BANK_BYTES, within=False, apart=pairs) if pairs else None
     try:
-        found = allocate(planned, LANE_BYTES, states=_STATES)
+        found = allocate(planned, LANE_BYTES, states=states, banks=banks)
     except MemoryPlanError:
         return None
-    return {buffer: found.offsets[index] for index, buffer in enumerate(buffers)}
+    return {buffer: found.offsets[number] for buffer, number in numbers.items()}
 
 
 class Constants:
@@ -155,12 +193,3 @@ def _in_ddr(step: Step) -> Iterable[Value]:
         yield store.value.root
     if step.work is None:
         yield from [value.root for value in (*step.layer.inputs, step.layer.output)]
-
-
-def banks(offset: int, size: int) -> range:
-    """The banks that bytes of a lane lie in.
-
-    >>> list(banks(60_000, 10_000))
-    [0, 1]
-    """
-    return range(offset // BANK_BYTES, (offset + size - 1) // BANK_BYTES + 1)

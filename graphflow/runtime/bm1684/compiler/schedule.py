@@ -25,11 +25,17 @@ _AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds that a step, a load and a store take."""
+    """Seconds that a step, a load and a store take.
+
+    Attributes:
+        step: of the tensor unit, or of the data mover for a step without work.
+        within: of the data mover, for what a step with work moves between lanes.
+    """
 
     step: Callable[[Step], float]
     load: Callable[[Buffer], float]
     store: Callable[[Store], float]
+    within: Callable[[Step], float] = lambda _: 0.0
 
 
 @dataclass(slots=True)
@@ -38,12 +44,14 @@ class Schedule:
 
     Attributes:
         items: steps, buffers (which are loaded) and stores; each comes after what it needs.
+        times: when each of them starts and ends, in seconds.
         lives: (first, last) steps during which a buffer's bytes are taken.
         seconds: how long the simulated run took.
         ends: how much of it lies before the tensor unit begins, and behind its last step.
     """
 
     items: list[Step | Buffer | Store] = field(default_factory=list)
+    times: list[tuple[float, float]] = field(default_factory=list)
     lives: dict[Buffer, tuple[int, int]] = field(default_factory=dict)
     seconds: float = 0.0
     ends: float = 0.0
@@ -124,8 +132,12 @@ class _Run:
         self.keep(number, start)
         self.began = self.began if number else start
         self.tiu = start + self.costs.step(step)
+        if within := self.costs.within(step):
+            # It comes behind what the data mover was given before, which waits for it in turn.
+            self.gdma += within
+            self.tiu = max(self.tiu, self.gdma)
         self.ends.append(self.tiu)
-        self.made.items.append(step)
+        self.note(step, start, self.tiu)
         for store in step.stores:
             self.stores.append((number, store))
             self.leaving[store.buffer] = math.inf
@@ -156,11 +168,17 @@ class _Run:
         """Let the data mover do a layer from DDR to DDR, once all that it reads is stored."""
         if any(self.unstored.get(value.root, 0) for value in step.layer.inputs):
             return False
-        self.gdma = max(self.gdma, start) + self.costs.step(step)
+        start = max(self.gdma, start)
+        self.gdma = start + self.costs.step(step)
         self.ends.append(max(self.tiu, self.gdma))
         self.unstored[step.layer.output.root] = 0
-        self.made.items.append(step)
+        self.note(step, start, self.gdma)
         return True
+
+    def note(self, item: Step | Buffer | Store, start: float, end: float) -> None:
+        """Add what is done next to the order."""
+        self.made.items.append(item)
+        self.made.times.append((start, end))
 
     def move(self) -> bool:
         """Let the data mover do one thing."""
@@ -216,14 +234,16 @@ class _Run:
         first = min(self.free(), buffer.first)
         self.demand[first : buffer.first] += buffer.bytes
         self.made.lives[buffer] = (first, buffer.last)
+        start = self.gdma
         self.gdma += self.costs.load(buffer)
         self.loaded[buffer] = self.gdma
-        self.made.items.append(buffer)
+        self.note(buffer, start, self.gdma)
 
     def store(self) -> None:
         number, store = self.stores.popleft()
-        self.gdma = max(self.gdma, self.ends[number]) + self.costs.store(store)
+        start = max(self.gdma, self.ends[number])
+        self.gdma = start + self.costs.store(store)
         self.unstored[store.value.root] -= 1
-        self.made.items.append(store)
+        self.note(store, start, self.gdma)
         if store.buffer not in [other.buffer for _, other in self.stores]:
             self.leaving[store.buffer] = self.gdma

@@ -17,6 +17,7 @@ from graphflow.runtime.bm1684.cycles.memory_map import (
     draw_local_memory,
     local_memory_cells,
     local_memory_svg,
+    shared_bank_seconds,
 )
 from graphflow.runtime.bm1684.cycles.products import (
     TIU_HERTZ,
@@ -68,6 +69,7 @@ __all__ = [
     "pool_cycles",
     "scalar_cycles",
     "series_cycles",
+    "shared_bank_seconds",
     "special_cycles",
     "streams",
     "timeline",

@@ -38,6 +38,25 @@ def bank_conflicts(made: Timeline) -> list[float]:
     Raises:
         ChipFault: as `touches`.
     """
+    total = [0.0] * BANKS
+    for seconds, shared in _shared(made):
+        for bank in range(BANKS):
+            if shared >> bank & 1:
+                total[bank] += seconds
+    return total
+
+
+def shared_bank_seconds(made: Timeline) -> float:
+    """The seconds for which both engines work on some bank together; see `bank_conflicts`.
+
+    Raises:
+        ChipFault: as `touches`.
+    """
+    return sum([seconds for seconds, shared in _shared(made) if shared])
+
+
+def _shared(made: Timeline) -> Iterator[tuple[float, int]]:
+    """For every two commands that run at the same time, for how long, and the banks of both as bits."""
     masks: dict[str, list[tuple[Span, int]]] = {"tiu": [], "gdma": []}
     for span in made.spans:
         mask = 0
@@ -45,7 +64,6 @@ def bank_conflicts(made: Timeline) -> list[float]:
             for bank in touch.banks:
                 mask |= 1 << bank
         masks[span.engine].append((span, mask))
-    total = [0.0] * BANKS
     at, movers = 0, masks["gdma"]
     for span, mask in masks["tiu"]:
         while at < len(movers) and movers[at][0].end <= span.start:
@@ -53,12 +71,8 @@ def bank_conflicts(made: Timeline) -> list[float]:
         beside = at
         while beside < len(movers) and movers[beside][0].start < span.end:
             other, touched = movers[beside]
-            shared = mask & touched
-            for bank in range(BANKS) if shared else ():
-                if shared >> bank & 1:
-                    total[bank] += min(span.end, other.end) - max(span.start, other.start)
+            yield min(span.end, other.end) - max(span.start, other.start), mask & touched
             beside += 1
-    return total
 
 
 def draw_local_memory(

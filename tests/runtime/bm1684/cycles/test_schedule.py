@@ -57,7 +57,7 @@ def ends(tiu: Waits, gdma: Waits) -> dict[tuple[str, int], float] | None:
 def waits(draw: st.DrawFn) -> tuple[Waits, Waits]:
     counts = draw(st.integers(0, 6)), draw(st.integers(0, 6))
     sizes = st.sampled_from((16, 400, 5000))
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         [(draw(st.integers(0, other)), draw(sizes)) for _ in range(count)]
         for count, other in (counts, counts[::-1])
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphflow.runtime.bm1684 import isa
-from graphflow.runtime.bm1684.cycles import bank_conflicts, timeline, touches
+from graphflow.runtime.bm1684.cycles import bank_conflicts, shared_bank_seconds, timeline, touches
 from graphflow.runtime.bm1684.cycles.touches import hull
 from graphflow.runtime.bm1684.simulator import ChipFault
 from graphflow.runtime.bm1684.simulator.machine import execute
@@ -54,7 +54,8 @@ def test_what_is_not_aligned_is_refused() -> None:
 
 
 def test_buffers_in_banks_of_their_own_do_not_meet() -> None:
-    assert bank_conflicts(timeline([program(4)])) == [0.0] * 8
+    made = timeline([program(4)])
+    assert bank_conflicts(made) == [0.0] * 8 and shared_bank_seconds(made) == 0.0
 
 
 def test_engines_that_meet_in_a_bank_are_timed() -> None:
@@ -75,3 +76,4 @@ def test_engines_that_meet_in_a_bank_are_timed() -> None:
     made = timeline([Stream([computed], [beside])])
     shorter = min(span.seconds for span in made.spans)
     assert bank_conflicts(made) == [shorter] + [0.0] * 7
+    assert shared_bank_seconds(made) == shorter

@@ -70,17 +70,24 @@ class Work:
         counted: the cycles of the tensor unit, when they are asked for: `cycles`.
         coefficients: what must be in local memory.
         scratch: bytes a lane of each temporary, multiples of 128.
+        moves: the cycles of the data mover, where elements change lanes: `moved`.
     """
 
     build: Callable[[Places], Sequence[isa.Command]]
     counted: Callable[[], int]
     coefficients: tuple[Coefficient, ...] = ()
     scratch: tuple[int, ...] = ()
+    moves: Callable[[], int] = lambda: 0
 
     @cached_property
     def cycles(self) -> int:
         """What the tensor unit takes. Many works are only asked how much memory they need."""
         return self.counted()
+
+    @cached_property
+    def moved(self) -> int:
+        """What the data mover takes."""
+        return self.moves()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -92,10 +92,10 @@ class Normalize(RowLayer):
             )
         )
         inverse = spread_along(aligned(half, single), self.axis)
-        steps = [(Operation.MULTIPLY, inverse), *self._vectors(places, shape)]
+        steps = [(Operation.MULTIPLY, inverse), *self._vectors(places)]
         return commands + _chain(centred, steps, result, shape)
 
-    def _vectors(self, places: Places, shape: Shape) -> list[tuple[Operation, Operand]]:
+    def _vectors(self, places: Places) -> list[tuple[Operation, Operand]]:
         """What follows with the vectors, each with its operand."""
         operations = [
             operation

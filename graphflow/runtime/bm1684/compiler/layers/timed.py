@@ -26,6 +26,7 @@ def timed(
     return Work(
         build=build,
         counted=lambda: counted(build, inputs, output, len(coefficients), len(scratch)),
+        moves=lambda: counted(build, inputs, output, len(coefficients), len(scratch), "gdma"),
         coefficients=tuple(coefficients),
         scratch=tuple(scratch),
     )
@@ -37,8 +38,9 @@ def counted(
     output: Box,
     coefficients: int = 0,
     scratch: int = 0,
+    engine: str = "tiu",
 ) -> int:
-    """Cycles of the tensor unit for what `build` gives, with so many coefficients and temporaries."""
+    """Cycles of an engine for what `build` gives, with so many coefficients and temporaries."""
     # No two begin at the same place, as what is done in place may take other commands.
     apart = count(0, WORD)
     places = Places(
@@ -47,4 +49,4 @@ def counted(
         coefficients=tuple([next(apart) for _ in range(coefficients)]),
         scratch=tuple([next(apart) for _ in range(scratch)]),
     )
-    return sum([cycles(command) for command in build(places) if command.ENGINE == "tiu"])
+    return sum([cycles(command) for command in build(places) if engine == command.ENGINE])

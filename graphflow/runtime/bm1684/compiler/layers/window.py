@@ -107,11 +107,6 @@ def aligned_input(tile: Tile, box: Box, scratch: Sequence[int]) -> tuple[Tile, l
     return Tile(scratch[0], box), [copy]
 
 
-def is_aligned(held: Sequence[Box] | None, box: Box) -> bool:
-    """Whether it is known that the tile of input 0 holds a box so that no copy is needed."""
-    return held is not None and Tile(0, held[0]).whole_slots(box)
-
-
 def batches(box: Box, whole: bool) -> list[Box]:
     """A box, or each of its items of the batch where one command cannot take them together."""
     if whole or box.shape.n == 1:

@@ -49,7 +49,7 @@ def sums(batch: int, heads: int, queries: int, keys: int, size: int, repeat: int
     "sizes", [(1, 1, 1, 1, 2), (1, 4, 65, 197, 64), (2, 3, 63, 33, 10), (1, 4, 5, 130, 6, 2), (2, 1, 5, 7, 3)]
 )
 def test_heads(make: type[BatchedProduct], sizes: tuple[int, ...]) -> None:
-    layer, inputs, wanted = make(*sizes)  # type: ignore[misc]
+    layer, inputs, wanted = make(*sizes)
     assert layer.refusal() is None
     bench = Bench(layer)
     assert_close(bench.run(*inputs), wanted)
@@ -58,7 +58,7 @@ def test_heads(make: type[BatchedProduct], sizes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("make", [scores, sums])
 def test_some_items(make: type[BatchedProduct]) -> None:
-    layer, inputs, wanted = make(2, 3, 5, 7, 4)  # type: ignore[misc]
+    layer, inputs, wanted = make(2, 3, 5, 7, 4)
     for first, last in ((0, 1), (1, 3), (2, 4), (5, 6)):
         box = Box.whole(layer.output.shape).over("n", first, last)
         assert_close(Bench(layer, box).run(*inputs), part(wanted, box))

@@ -114,7 +114,7 @@ def test_tiles_of_channels_keep_within_the_room() -> None:
 def test_more_input_channels_than_a_command_takes() -> None:
     layer, x, wanted = made(Shape(1, 4200, 1, 1), 3, ONE)
     bench = check(Bench(layer), x, wanted, 5e-6)
-    assert [work.build.args[0][1:3] for work in bench.works] == [(0, 2112), (2112, 4200)]  # type: ignore[attr-defined]
+    assert [work.build.args[0][1:3] for work in bench.works] == [(0, 2112), (2112, 4200)]
 
 
 @pytest.mark.parametrize("algorithm", ["direct", "winograd"])

@@ -73,7 +73,7 @@ def test_no_bias_takes_one_command() -> None:
     layer, x, wanted = made(1, 70, 40, 33, bias=False)
     bench = Bench(layer)
     assert_close(bench.run(x), wanted)
-    assert len(bench.works[0].build.args) == 1 and len(bench.commands) == 2  # type: ignore[attr-defined]
+    assert len(bench.works[0].build.args) == 1 and len(bench.commands) == 2
     assert bench.cycles == cycles_of(70, 40, 33)["rows"]
 
 

@@ -132,7 +132,7 @@ def test_normalization(shape: tuple[int, ...], over: str, room: int, centred: bo
     for vectors in ({}, {"scale": scale}, {"scale": scale, "offset": offset}):
         wanted = normal * scale.reshape(along) if "scale" in vectors else normal
         wanted = wanted + offset.reshape(along) if "offset" in vectors else wanted
-        layer = Normalize(**shared, **vectors, centred=centred)  # type: ignore[arg-type]
+        layer = Normalize(**shared, **vectors, centred=centred)
         for box in boxes(shape, over):
             assert_close(Bench(layer, box, room=room).run(x), part(wanted, box), 2e-5)
 

@@ -41,7 +41,7 @@ def made(
         ((1, 4, 3, 3), 4, (17, 16), Window(16, 16), Pads(1, 1, 0, 0)),
     ],
 )
-def test_transposed_convolutions(case: tuple) -> None:  # type: ignore[type-arg]
+def test_transposed_convolutions(case: tuple) -> None:
     layer, x, wanted = made(*case)
     assert layer.refusal() is None
     assert_close(Bench(layer).run(x), wanted)

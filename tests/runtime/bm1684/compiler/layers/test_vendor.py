@@ -40,7 +40,7 @@ def convolution(
     """A convolution between chip shapes, with a bias and a ReLU."""
     weights = floats(rng, made[1], given[1] // groups, kernel, kernel)
     shapes = {"output": value("y", *made), "inputs": (value("x", *given),)}
-    return Convolution(**shapes, weights=weights, bias=floats(rng, made[1]), groups=groups, relu=True, **more)  # type: ignore[arg-type]
+    return Convolution(**shapes, weights=weights, bias=floats(rng, made[1]), groups=groups, relu=True, **more)
 
 
 def layers(rng: np.random.Generator) -> dict[str, tuple[LocalLayer, Shape]]:
@@ -92,8 +92,8 @@ def layers(rng: np.random.Generator) -> dict[str, tuple[LocalLayer, Shape]]:
             ),
             wide,
         ),
-        "maximum": (MaximumPool(**window, **pool), NONE),  # type: ignore[arg-type]
-        "average": (AveragePool(**window, **pool), NONE),  # type: ignore[arg-type]
+        "maximum": (MaximumPool(**window, **pool), NONE),
+        "average": (AveragePool(**window, **pool), NONE),
         "rows": (
             RowProduct(
                 output=value("y", 2, 70, 1, 50),
