@@ -216,8 +216,11 @@ class Model(Shown):
             given[name] = value
         missing = [name for name in inputs if name not in given]
         if missing:
+            listed = ", ".join(map(repr, missing))
             raise FeedError(
-                f"the model's input {', '.join(map(repr, missing))} is not fed",
+                f"the model's inputs {listed} are not fed"
+                if missing[1:]
+                else f"the model's input {listed} is not fed",
                 hint=f"it takes {_listed(inputs)}",
             )
         needed = ancestors(signature.outputs.values())

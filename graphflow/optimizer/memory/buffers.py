@@ -119,7 +119,10 @@ def by_space(buffers: Iterable[Buffer]) -> dict[str, list[Buffer]]:
         seen.add(buffer.id)
         total = max(total + buffer.size + buffer.alignment, buffer.address or 0)
         if total > LARGEST:
-            raise MemoryPlanError(f"buffer {buffer.id!r} takes the sum of the sizes above 2**60 bytes")
+            raise MemoryPlanError(
+                f"buffer {buffer.id!r} takes the sum of the sizes above 2**60 bytes",
+                hint="count sizes in larger units, such as pages, if they are right",
+            )
         spaces.setdefault(buffer.space, []).append(buffer)
     return spaces
 
@@ -153,7 +156,9 @@ def check_buffer(buffer: Buffer) -> None:
             hint="round its address up to one, or lower the alignment",
         )
     if max(abs(first), abs(last), alignment) > LARGEST:
-        raise MemoryPlanError(f"buffer {buffer.id!r} has an instant or alignment above 2**60")
+        raise MemoryPlanError(
+            f"buffer {buffer.id!r} has an instant or alignment above 2**60", hint="count instants from 0"
+        )
 
 
 def lifetimes_of(members: Sequence[Buffer], banks: Banks | None) -> Lifetimes:

@@ -15,6 +15,9 @@ from graphflow.files import atomic_write
 from graphflow.optimizer.memory.buffers import Allocation, Buffer
 from graphflow.optimizer.memory.units import show_bytes
 
+MOST_DRAWN = 600
+"""Rectangles in the picture of a notebook."""
+
 _WIDTH, _HEIGHT = 1100.0, 460.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 86.0, 24.0, 64.0, 62.0
 _TICKS = 5

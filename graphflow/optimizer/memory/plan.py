@@ -14,6 +14,7 @@ from graphflow.ir.node import Node
 from graphflow.optimizer.memory.allocate import allocate
 from graphflow.optimizer.memory.buffers import LARGEST, Allocation, Arena, Buffer
 from graphflow.optimizer.memory.liveness import Liveness, Storage, analyse, byte_size
+from graphflow.optimizer.memory.picture import MOST_DRAWN, memory_svg
 from graphflow.optimizer.program import Program
 
 ALIGNMENT = 64  # a cache line, and what vector units and XLA ask for
@@ -90,6 +91,10 @@ class MemoryPlan:
         offsets = {name: offset for name, (_, offset) in self.placed().items()}
         arenas = {"main": Arena(self.arena_bytes, bound, self.peak, bound)} if offsets else {}
         return Allocation(offsets, self.arena_bytes, bound, arenas)
+
+    def _repr_svg_(self) -> str:
+        """The picture, where a notebook shows the plan."""
+        return memory_svg(self.buffers(), self.allocation(), most=MOST_DRAWN)
 
     def live_at_peak(self) -> list[Storage]:
         """The temporaries that are live at the peak, largest first."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphflow.ir.node import Node
 from graphflow.optimizer.memory.certificate import Certificate, certify
 from graphflow.optimizer.memory.liveness import Storage
-from graphflow.optimizer.memory.picture import draw_memory, memory_svg
+from graphflow.optimizer.memory.picture import MOST_DRAWN, draw_memory, memory_svg
 from graphflow.optimizer.memory.plan import MemoryPlan, plan_program
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.program import Program
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from graphflow.optimizer.fit import Fit
 
 _SHOWN_AT_PEAK = 6
-_MOST_DRAWN = 600  # rectangles in a notebook
 _FAR, _STATES = 0.005, 200_000  # the gap above which so many states are searched, in some seconds
 
 
@@ -165,7 +164,7 @@ class MemoryReport:
         """The picture, where a notebook shows the report."""
         plan = self.plan
         buffers, place = plan.buffers(), self._peak_place()
-        return memory_svg(buffers, plan.allocation(), notes=self._notes(), peak=place, most=_MOST_DRAWN)
+        return memory_svg(buffers, plan.allocation(), notes=self._notes(), peak=place, most=MOST_DRAWN)
 
     def _peak_place(self) -> str:
         return self.peak_node + (f" ({self.peak_at})" if self.peak_at else "")

@@ -1,6 +1,7 @@
 """Buffers in a CSV file: `id,lower,upper,size`, live in [lower, upper), as MiniMalloc writes instances.
 
-Columns `alignment`, `space` and `address` may be there as well; what is empty in them has its default.
+Columns `alignment`, `space` and `address` may be there as well; what is empty in them has its default. So may
+`offset`, an earlier answer: it binds nobody, but a file in which live buffers overlap is refused.
 """
 
 from __future__ import annotations
@@ -52,20 +53,23 @@ def parse_buffers(text: str) -> list[Buffer]:
     """
     rows = csv.reader(io.StringIO(text), strict=True)
     buffers: list[Buffer] = []
+    answers: list[Buffer] = []
     lines: dict[str, int] = {}
     try:
         columns = _columns(next(rows, []))
         for row in rows:
             if not row:
                 continue
-            buffer = _buffer(columns, row, rows.line_num)
+            buffer, offset = _buffer(columns, row, rows.line_num)
             known = lines.setdefault(str(buffer.id), rows.line_num)
             if known != rows.line_num:
                 raise _wrong(rows.line_num, f"the id {buffer.id!r} was given on line {known} already")
             buffers.append(buffer)
+            answers.append(replace(buffer, address=offset))
     except csv.Error as error:
         raise _wrong(rows.line_num, str(error)) from error
     _check_fixed(buffers, lines)
+    _check_fixed(answers, lines)
     return buffers
 
 
@@ -87,7 +91,8 @@ def _columns(header: list[str]) -> list[str]:
     return columns
 
 
-def _buffer(columns: Sequence[str], row: Sequence[str], line: int) -> Buffer:
+def _buffer(columns: Sequence[str], row: Sequence[str], line: int) -> tuple[Buffer, int | None]:
+    """A buffer, and the offset that it had before."""
     if len(row) != len(columns):
         raise _wrong(line, f"{len(row)} fields instead of {len(columns)}")
     fields = {name: value.strip() for name, value in zip(columns, row)}
@@ -95,7 +100,7 @@ def _buffer(columns: Sequence[str], row: Sequence[str], line: int) -> Buffer:
         raise _wrong(line, "the id is missing")
     numbers = {
         name: _number(fields[name], name, line)
-        for name in ("lower", "upper", "size", "alignment", "address")
+        for name in ("lower", "upper", "size", "alignment", "address", "offset")
         if fields.get(name) or name in _NEEDED
     }
     buffer = Buffer(
@@ -109,9 +114,11 @@ def _buffer(columns: Sequence[str], row: Sequence[str], line: int) -> Buffer:
     )
     try:
         check_buffer(buffer)
+        if numbers.get("offset", 0) < 0:
+            raise _wrong(line, f"buffer {buffer.id!r} has the offset {numbers['offset']}")
     except MemoryPlanError as error:
         raise _wrong(line, error.message) from error
-    return buffer
+    return buffer, numbers.get("offset")
 
 
 def _number(text: str, name: str, line: int) -> int:

@@ -144,3 +144,10 @@ def test_a_program_without_temporaries() -> None:
     plan = plan_program(extract([x], feeds=[x]))
     assert (plan.arena_bytes, plan.naive_bytes, plan.gap, plan.offsets) == (0, 0, 0.0, {})
     assert plan.output_bytes == 12
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    x = gf.placeholder("x", (4,))
+    y = gf.exp(x)
+    plan = plan_program(extract([gf.add(y, gf.exp(y))], feeds=[x]))
+    assert plan._repr_svg_().count('class="buffer"') == len(plan.buffers()) == 1

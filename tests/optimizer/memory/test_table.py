@@ -75,6 +75,17 @@ def test_bad_lines_are_named(text: str, message: str) -> None:
     assert caught.value.hint
 
 
+def test_offsets_of_an_earlier_answer_are_checked_and_left_open() -> None:
+    buffers = parse_buffers(f"{HEAD},offset\na,0,2,10,0\nb,1,3,10,10\nc,0,9,5,\n")
+    assert [buffer.address for buffer in buffers] == [None, None, None]
+    with pytest.raises(FileFormatError, match=r"a \(line 2\).*b \(line 3\).* overlap while both are live"):
+        parse_buffers(f"{HEAD},offset\na,0,2,10,0\nb,1,3,10,9\n")
+    with pytest.raises(FileFormatError, match="line 3: the offset 'x' is no whole number"):
+        parse_buffers(f"{HEAD},offset\na,0,2,10,0\nb,1,3,10,x\n")
+    with pytest.raises(FileFormatError, match="line 2: buffer 'a' has the offset -1"):
+        parse_buffers(f"{HEAD},offset\na,0,2,10,-1\n")
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="cannot be read: No such file"):
         read_buffers(tmp_path / "nothing.csv")
