@@ -27,7 +27,13 @@ def add_parser(commands: Any) -> None:
     add_optimizer(made)
     form = made.add_mutually_exclusive_group()
     form.add_argument("--tensor", metavar="NAME", help="tell the story of one tensor of the model")
-    form.add_argument("--missed", metavar="NAME", help="list where a pass, a rule or a tag declined, and why")
+    form.add_argument(
+        "--missed",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="list where a pass, a rule or a tag declined, or any, and why",
+    )
     form.add_argument(
         "--why-not", nargs=2, metavar=("RULE", "NODE"), help="tell why a rule did not fire at a node"
     )
@@ -49,7 +55,7 @@ def _act(options: argparse.Namespace) -> None:
         for remark in found:
             print(f"{remark.rule} at {remark.node} ({remark.origin}): {remark.reason}")
         if not found:
-            print(f"{options.missed} declined nowhere")
+            print(f"{options.missed} declined nowhere" if options.missed else "nothing declined")
     elif options.why_not is not None:
         print(report.why_not(*options.why_not))
     elif options.diff is not None:

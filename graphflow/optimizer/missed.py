@@ -22,7 +22,7 @@ def regions_text(report: Report) -> str:
     lines += [f"{operators:{width}}  {count:7,}" for operators, count in shown]
     if len(counts) > len(shown):
         rest = sum(counts.values()) - sum(count for _, count in shown)
-        lines.append(f"... and {rest:,} of {len(counts) - len(shown):,} other kinds")
+        lines.append(f"... and {rest:,} regions of {len(counts) - len(shown):,} other kinds")
     declined = report.journal.tallies.get(("fuse", "fuse"))
     if declined is not None and declined.declined:
         nodes = f"{declined.declined:,} node{'s' * (declined.declined != 1)}"

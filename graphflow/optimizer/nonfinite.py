@@ -16,7 +16,7 @@ from graphflow.ir.body import bodies_of
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.interpret import run_node
 from graphflow.ir.node import Node, Tensor
-from graphflow.ops.body_calls import BodyCall, body_calls
+from graphflow.ops.body_calls import body_calls, following
 from graphflow.optimizer.program import Program
 
 _MOST_CALLS = 10_000
@@ -106,7 +106,7 @@ def _inside(node: Node, arrays: list[np.ndarray], made: Sequence[np.ndarray]) ->
     """The node itself, or the one in its bodies, and theirs, where it happens."""
     path = ""
     while any(True for _ in bodies_of(node)):
-        inner = next(filter(None, map(_in_call, _calls(node, arrays))), None)
+        inner = _in_calls(node, arrays)
         if inner is None:
             break
         path += f"{node.name}:"
@@ -115,13 +115,17 @@ def _inside(node: Node, arrays: list[np.ndarray], made: Sequence[np.ndarray]) ->
     return Birth(path + node.name, node.op.name, str(node.origin or ""), kind_of(bad))
 
 
-def _calls(node: Node, arrays: list[np.ndarray]) -> Iterable[BodyCall]:
-    for number, call in enumerate(body_calls(node, arrays)):
-        if number >= _MOST_CALLS:
-            return
-        yield call
-
-
-def _in_call(call: BodyCall) -> tuple[Node, list[np.ndarray], Sequence[np.ndarray]] | None:
-    values = {tensor: np.asarray(value) for tensor, value in zip(call.body.parameters, call.arguments)}
-    return _first(call.body.order(), values)
+def _in_calls(
+    node: Node, arrays: list[np.ndarray]
+) -> tuple[Node, list[np.ndarray], Sequence[np.ndarray]] | None:
+    calls = body_calls(node, arrays)
+    call = next(calls, None)
+    for _ in range(_MOST_CALLS):
+        if call is None:
+            break
+        values = {tensor: np.asarray(value) for tensor, value in zip(call.body.parameters, call.arguments)}
+        found = _first(call.body.order(), values)
+        if found is not None:
+            return found
+        call = following(calls, [values[tensor] for tensor in call.body.outputs])
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from graphflow.ir.body import Body
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.program import Program
 
@@ -21,6 +20,6 @@ class Observer(Protocol):
         """
         ...
 
-    def inside(self, node: Node, number: int, body: Body, program: Program) -> Observer | None:
+    def inside(self, node: Node, number: int, program: Program) -> Observer | None:
         """The observer of a body, the node's body of that number, of which `program` is a copy; or None."""
         ...

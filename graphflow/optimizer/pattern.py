@@ -253,24 +253,26 @@ def plans(pattern: Operation) -> list[Plan]:
     return [Plan(arranged) for arranged in _arrangements(pattern)]
 
 
-def _arrangements(pattern: Operation) -> list[Operation]:
+def _arrangements(pattern: Operation, names: Sequence[str] | None = None) -> list[Operation]:
     """The pattern with the operands of its commutative operators in every order that differs."""
-    choices = [
-        _arrangements(child) if isinstance(child, Operation) else [child] for child in pattern.operands
-    ]
+    if names is None:
+        every = [one for part, _ in pattern.operations() for one in part.operands]
+        names = [one.name for one in every if isinstance(one, Variable)]
+    parts = pattern.operands
+    choices = [_arrangements(one, names) if isinstance(one, Operation) else [one] for one in parts]
     commutative = len(choices) == 2 and "commutative" in registry[pattern.op_name].traits
     arranged = []
     for operands in itertools.product(*choices):
         arranged.append(Operation(pattern.op_name, operands, pattern.attrs, pattern.label))
-        if commutative and not _interchangeable(*operands):
+        if commutative and not all([_is_free(one, names) for one in operands]):
             arranged.append(Operation(pattern.op_name, operands[::-1], pattern.attrs, pattern.label))
     return arranged
 
 
-def _interchangeable(first: Any, second: Any) -> bool:
-    """Two variables without conditions: exchanging them meets nothing new."""
-    free = [isinstance(one, Variable) and not one.kinds and not one.constant for one in (first, second)]
-    return all(free)
+def _is_free(part: Any, names: Sequence[str]) -> bool:
+    """A variable without conditions that stands nowhere else: exchanging two such meets nothing new."""
+    free = isinstance(part, Variable) and not part.kinds and not part.constant
+    return free and names.count(part.name) == 1
 
 
 def _early(pattern: Operation) -> Early:

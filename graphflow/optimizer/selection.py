@@ -34,19 +34,24 @@ def chosen_rules(rules: Sequence[Rule], safety: str, tags: str, include: str) ->
 
 
 def check_options(steps: Iterable[Pass], rules: Sequence[Rule]) -> None:
-    """Refuse names in the options of passes that no rule and no tag has.
+    """Refuse names in the options of passes that no rule and no tag has; under `tags`, that no tag has.
 
     Raises:
         AttributeValueError: naming the nearest one.
     """
-    known = {*[rule.name for rule in rules], *[tag for rule in rules for tag in rule.tags]}
+    tags = {tag for rule in rules for tag in rule.tags}
+    known = {*[rule.name for rule in rules], *tags}
     for step in steps:
-        for option in ("include", "exclude"):
+        for option, names, what in (
+            ("include", known, "rule or tag"),
+            ("exclude", known, "rule or tag"),
+            ("tags", tags, "tag"),
+        ):
             for name in split_names(getattr(step, option, "")):
-                if name not in known:
+                if name not in names:
                     raise AttributeValueError(
-                        f"option {option!r} of pass {step.name!r}: there is no rule or tag {name!r}",
-                        hint=_nearest(name, known),
+                        f"option {option!r} of pass {step.name!r}: there is no {what} {name!r}",
+                        hint=_nearest(name, names),
                     )
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from graphflow.errors import GraphFlowError, RewriteError
 from graphflow.ir.attrs import Attrs, substitute_dims
-from graphflow.ir.body import Body
 from graphflow.ir.interpret import evaluate, run_node
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.traversal import topological_order
@@ -96,7 +95,7 @@ class ValueCheck:
                 raise RewriteError(f"its values differ: {found}", origin=before.node.origin)
             self.values[after] = new
 
-    def inside(self, node: Node, number: int, body: Body, program: Program) -> ValueCheck | None:
+    def inside(self, node: Node, number: int, program: Program) -> ValueCheck | None:
         """A check of a body with the values of its first call; None if it is not called."""
         try:
             arrays = [self.value(tensor) for tensor in node.inputs]

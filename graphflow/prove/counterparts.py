@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from graphflow.ir.body import nested_nodes
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.closeness import rounding_tolerance
 from graphflow.optimizer.journal import Journal
@@ -46,7 +47,8 @@ def counterparts(
             + [tolerances[tensor.node] for tensor in node.inputs]
         )
         # What was folded into a constant has nothing above it any more that could tell.
-        above[node] = max([own.get(node.name, 0), *[above[tensor.node] for tensor in node.inputs]])
+        inner = [own.get(one.name, 0) for one in nested_nodes([node])]  # of bodies, which may come out
+        above[node] = max([*inner, *[above[tensor.node] for tensor in node.inputs]])
         if not node.inputs:
             continue
         for before in node.outputs:

@@ -56,7 +56,7 @@ def test_operands_may_be_exchanged_only_where_that_is_allowed() -> None:
     def pair(op: object, swapped: bool) -> gf.Tensor:
         with gf.Graph():
             x, y = gf.placeholder("x", (2,)), gf.placeholder("y", (2,))
-            return op(y, x, name="z") if swapped else op(x, y, name="z")  # type: ignore[operator]
+            return op(y, x, name="z") if swapped else op(x, y, name="z")
 
     assert diff(pair(gf.add, False), pair(gf.add, True)).same
     found = diff(pair(gf.subtract, False), pair(gf.subtract, True))

@@ -199,7 +199,7 @@ def test_work_is_linear(make: object) -> None:
     """Four times the nodes take four times the steps, and few steps for each node."""
     counts = []
     for length in (1200, 4800):
-        rewriter = Rewriter(make(length))  # type: ignore[operator]
+        rewriter = Rewriter(make(length))
         size = rewriter.size
         counts.append(run_rules(rewriter, [double_negation, times_one]).steps)
         assert counts[-1] <= 4 * size

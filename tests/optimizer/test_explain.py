@@ -25,7 +25,7 @@ TEXT = "x: float32[4,7] -> e = exp(x); (log(softmax(multiply(x, 1.0))), subtract
 def report(text: str = TEXT, level: str = "remarks", **plans: object) -> Report:
     program, journal = build(text), Journal(level)
     optimize(program, "O2", journal=journal)
-    return explain(build(text), program, journal, **plans)  # type: ignore[arg-type]
+    return explain(build(text), program, journal, **plans)
 
 
 def test_the_report_prints_totals_rules_and_declines() -> None:
@@ -83,7 +83,7 @@ def test_tensors_and_nodes_may_be_asked_for() -> None:
         program, journal = extract([y], feeds=[x]), Journal("entries")
         told = explain(extract([y], feeds=[x]), optimize(program, "O2", journal=journal), journal)
     assert told.of(y) == told.of(y.node) == told.of("log:0") == told.of("log")
-    assert f"test_explain.py:{y.node.origin.line}" in told.of(y)  # type: ignore[union-attr]
+    assert f"test_explain.py:{y.node.origin.line}" in told.of(y)
 
 
 def test_merged_folded_and_dropped_tensors_tell_so() -> None:

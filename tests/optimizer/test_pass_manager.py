@@ -89,7 +89,7 @@ TEXT = "x: float32[3] -> exp(sqrt(x))"
 
 def run(pipeline: str, text: str = TEXT, **options: object) -> Journal:
     journal = Journal("counts")
-    context = PassContext(build(text), journal, **options)  # type: ignore[arg-type]
+    context = PassContext(build(text), journal, **options)
     PassManager(parse_pipeline(pipeline, KNOWN), context).run()
     return journal
 

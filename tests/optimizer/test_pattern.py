@@ -38,7 +38,7 @@ def test_variables_stand_for_tensors_and_attributes() -> None:
 
 def test_inner_nodes_know_their_uses() -> None:
     pattern = P.log(P.softmax(X))
-    assert match(pattern, "x: float32[4] -> log(softmax(x))")[0].inner.has_one_use  # type: ignore[union-attr]
+    assert match(pattern, "x: float32[4] -> log(softmax(x))")[0].inner.has_one_use
     shared = match(pattern, "x: float32[4] -> s = softmax(x); (log(s), s)")[0]
     assert shared is not None and not shared.inner.has_one_use
 
@@ -165,3 +165,12 @@ def test_wrong_patterns_are_refused() -> None:
 def test_patterns_print_as_they_are_written() -> None:
     assert repr(P.log(P.softmax(X, axis=AXIS))) == "log(softmax(X, axis=AXIS))"
     assert repr(P.add(X, 1.0)) == "add(X, 1.0)" and repr(P.concat(...)) == "concat(...)"
+
+
+def test_variables_that_occur_again_are_tried_in_both_orders() -> None:
+    pattern = P.divide(P.multiply(X, Y), P.sqrt(Y))
+    header = "x: float32[2], y: float32[2] -> "
+    assert fits(pattern, f"{header}divide(multiply(x, y), sqrt(y))")
+    assert fits(pattern, f"{header}divide(multiply(y, x), sqrt(y))")
+    assert not fits(pattern, f"{header}divide(multiply(x, x), sqrt(y))")
+    assert len(plans(P.exp(P.add(X, Y)))) == 1  # where they stand alone, one order is enough

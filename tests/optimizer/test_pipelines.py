@@ -284,3 +284,12 @@ def test_stable_forms_keep_values_where_the_plain_ones_are_good(program: Program
             warnings.simplefilter("ignore")
             steady = np.isfinite(right) & (np.abs(moved - right) <= 1e-4 * np.abs(right))
         np.testing.assert_allclose(left[steady], right[steady], rtol=1e-3, atol=1e-5)
+
+
+def test_levels_and_doubled_options_are_no_pipelines() -> None:
+    with pytest.raises(AttributeValueError, match="is a level, not a pipeline"):
+        parse_pipeline("O2")
+    with pytest.raises(AttributeValueError, match="there is no level 'O7'"):
+        parse_pipeline("O7")
+    with pytest.raises(AttributeValueError, match="given 'max-bytes' twice"):
+        parse_pipeline("fold-constants{max-bytes=1,max-bytes=2}")

@@ -180,7 +180,7 @@ def test_merging_hubs_moves_each_user_few_times() -> None:
         def _move_uses(self, before: Tensor, after: Tensor, reading: object) -> None:
             nonlocal moves
             moves += len(self.users[before])
-            super()._move_uses(before, after, reading)  # type: ignore[arg-type]
+            super()._move_uses(before, after, reading)
 
     count = 1024
     with Graph():
@@ -301,7 +301,7 @@ def test_wrong_replacements_are_refused(make: object, sentence: str) -> None:
     before = show(program)
     with pytest.raises(RewriteError, match="a_rule") as caught:
         builder = rewriter.builder.standing_for([root.node], "a_rule")
-        rewriter.replace(root.node, make(builder, program.feeds[0], root), "a_rule")  # type: ignore[operator]
+        rewriter.replace(root.node, make(builder, program.feeds[0], root), "a_rule")
     assert sentence in caught.value.message
     rewriter.discard_made()
     assert show(program) == before and not journal.entries

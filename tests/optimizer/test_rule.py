@@ -33,7 +33,7 @@ def test_a_rule_without_algebra_is_refused() -> None:
 @pytest.mark.parametrize("classes", [{"safety": "perhaps"}, {"safety": "exact", "evidence": "hearsay"}])
 def test_unknown_classes_are_refused(classes: dict[str, str]) -> None:
     with pytest.raises(RewriteError, match="a rule cannot be"):
-        rule(P.exp(X), **classes)  # type: ignore[arg-type]
+        rule(P.exp(X), **classes)
 
 
 def test_declining_gives_a_reason() -> None:

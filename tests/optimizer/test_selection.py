@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 import graphflow as gf
-from graphflow.errors import AttributeValueError, GraphFlowError
+from graphflow.errors import AttributeValueError, GraphFlowError, RewriteError
+from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
 from graphflow.optimizer.pattern import P, variables
 from graphflow.optimizer.pipelines import parse_pipeline, print_pipeline
+from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import rule
 
 (X,) = variables("X")
@@ -105,3 +109,29 @@ def test_other_mistakes_are_told() -> None:
 def test_the_string_form_keeps_them() -> None:
     text = "canonicalize{safety=exact,tags=,max-bytes=0,exclude=fold,include=stabilize}"
     assert parse_pipeline(print_pipeline(parse_pipeline(text))) == parse_pipeline(text)
+
+
+def test_a_tag_that_there_is_not_is_refused_in_a_pipeline() -> None:
+    x = gf.placeholder("x", (2,))
+    model = gf.Model(inputs=[x], outputs={"y": gf.exp(x)})
+    with pytest.raises(AttributeValueError, match="there is no tag 'stabilise'") as caught:
+        gf.optimize(model, pipeline="canonicalize{tags=composites+stabilise}")
+    assert "'stabilize'" in str(caught.value.hint)
+
+
+class Careless(Pass):
+    """Takes the operands of a node away, past the rewriter."""
+
+    name: ClassVar[str] = "careless"
+
+    def run(self, program: Program, context: PassContext) -> PassResult:
+        """Break the program."""
+        program.outputs[0].node.inputs = ()
+        return PassResult(True)
+
+
+def test_a_pass_of_the_users_that_breaks_the_graph_is_named() -> None:
+    x = gf.placeholder("x", (2,))
+    model = gf.Model(inputs=[x], outputs={"y": gf.exp(x)})
+    with pytest.raises(RewriteError, match="pass 'careless' failed: node 'exp'"):
+        gf.optimize(model, passes=[Careless], pipeline="careless,canonicalize")

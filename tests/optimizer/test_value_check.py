@@ -81,4 +81,4 @@ def test_right_rules_pass_with_symbolic_sizes_and_random_numbers() -> None:
 @pytest.mark.parametrize("wrong", [3, {}, {"y": [1.0]}, {"x": np.zeros((2, 3), np.float32)}])
 def test_inputs_have_to_fit(wrong: object) -> None:
     with pytest.raises(FeedError):
-        gf.optimize(model(False), check_values=wrong)  # type: ignore[arg-type]
+        gf.optimize(model(False), check_values=wrong)

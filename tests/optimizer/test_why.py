@@ -33,7 +33,7 @@ def bold(m, b):
 
 def report(level: str = "O2", text: str = TEXT, **options: object) -> Report:
     program, journal = build(text), Journal("remarks")
-    optimize(program, level, journal=journal, rules=[shy, bold], **options)  # type: ignore[arg-type]
+    optimize(program, level, journal=journal, rules=[shy, bold], **options)
     return explain(build(text), program, journal)
 
 
@@ -85,4 +85,4 @@ def test_a_rule_of_the_user_shows_its_class_in_the_report() -> None:
 def test_rules_are_checked() -> None:
     for wrong in ("shy", [1], [shy, shy]):
         with pytest.raises(RewriteError):
-            optimize(build(TEXT), rules=wrong)  # type: ignore[arg-type]
+            optimize(build(TEXT), rules=wrong)

@@ -140,7 +140,7 @@ def test_bad_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedError):
         gf.prove.bisect(y, {})
     with pytest.raises(AttributeValueError):
-        gf.prove.bisect(y, inputs, level=3)  # type: ignore[arg-type]
+        gf.prove.bisect(y, inputs, level=3)
     (tmp_path / "file").write_text("")
     with pytest.raises(FileFormatError):
         gf.prove.bisect(y, inputs, rules=[tanh_is_sin], folder=tmp_path / "file")

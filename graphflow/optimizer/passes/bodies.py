@@ -68,7 +68,7 @@ def optimized(body: Body, context: PassContext, node: Node, number: int) -> Body
     inner = PassContext(
         program, journal, context.refusal, context.strict, context.check, context.reproducer,
         bodies=context.bodies, rules=context.rules,
-        observer=observer.inside(node, number, body, program) if observer is not None else None,
+        observer=observer.inside(node, number, program) if observer is not None else None,
     )  # fmt: skip
     records: list[PassRecord] = list(journal.passes)
     journal.path = f"{path}{node.name}:{body_place(node, number)}/"

@@ -10,6 +10,7 @@ from graphflow.errors import AttributeValueError
 from graphflow.ir.opdef import registry
 from graphflow.optimizer.driver import RuleIndex, run_rules
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
+from graphflow.optimizer.passes.control_flow import DECIDED
 from graphflow.optimizer.passes.fold_constants import DEFAULT_MAX_BYTES, folding
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import SAFETY, Rule
@@ -53,4 +54,5 @@ def _index(
     safety: str, tags: str, max_bytes: int, include: str, further: tuple[Rule, ...], operators: int
 ) -> RuleIndex:
     """One index for each choice of rules and size of the registry: rules wait for their operators."""
-    return RuleIndex(chosen_rules((*RULES, *further), safety, tags, include), folding(max_bytes))
+    everywhere = [*folding(max_bytes), *DECIDED]
+    return RuleIndex(chosen_rules((*RULES, *further), safety, tags, include), everywhere)

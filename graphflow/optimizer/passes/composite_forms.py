@@ -92,7 +92,7 @@ def lstm_cell(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
         if show is None or bend is None:
             continue
         cell = bend.inputs[0].node
-        if cell.op.name != "add" or cell not in places or not _before(show.inputs[0], cell, places):
+        if cell.op.name != "add" or cell not in places or not _is_apart(show.inputs[0], cell, places):
             continue
         terms = [_inner(one, "multiply", rewriter, places) for one in cell.inputs]
         gates = [None if one is None else _gated(one, rewriter, places) for one in terms]
@@ -114,9 +114,20 @@ def _gated(term: Node, rewriter: Rewriter, places: Places) -> list[Node] | None:
     return None
 
 
-def _before(tensor: Tensor, node: Node, places: Places) -> bool:
-    """Whether a tensor is made before a node, so that it cannot depend on it."""
-    return tensor.node in places and places[tensor.node] < places[node]
+_NEAREST = 32  # nodes that are looked at to tell an output gate from the cell
+
+
+def _is_apart(tensor: Tensor, node: Node, places: Places) -> bool:
+    """Whether a tensor does not depend on a node, as far as a look at a few nodes can tell."""
+    pending, seen = [tensor.node], 0
+    while pending:
+        one = pending.pop()
+        seen += 1
+        if one is node or one not in places or seen > _NEAREST:
+            return False
+        if places[one] > places[node]:
+            pending += [inner.node for inner in one.inputs]
+    return True
 
 
 # Attention: softmax(mask(q k^T)) v
@@ -126,14 +137,18 @@ def attention(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
     """matmul(softmax(..matmul(q, k^T)..), v), with what shapes, scales, caps and masks the scores between."""
     if node.inputs[0].ndim < 2 or node.inputs[1].ndim < 2:
         return None
-    behind = _walk(node.inputs[0], "softmax", ("reshape", "astype"), rewriter, places)
+    weights = node.inputs[0]
+    guard = _guard(weights, rewriter, places)
+    if guard:
+        weights = guard[0].inputs[2]
+    behind = _walk(weights, "softmax", ("reshape", "astype"), rewriter, places, len(guard))
     if behind is None or behind[-1].attrs["axis"] != behind[-1].output.ndim - 1:
         return None
     between = _walk(behind[-1].inputs[0], "matmul", _BETWEEN, rewriter, places)
     if between is None:
         return None
     product = between[-1]
-    nodes = [*behind, *between, *_around(product, rewriter, places), node]
+    nodes = [*guard, *behind, *between, *_around(product, rewriter, places), node]
     output, grouped = node.output, any([one.op.name == "reshape" for one in between])
     after = list(rewriter.users[output])
     if grouped and len(after) == 1 and _only(output, rewriter) and after[0].op.name == "reshape":
@@ -148,6 +163,15 @@ def attention(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
     return Found(nodes, [output], first, "_".join(words))
 
 
+def _guard(weights: Tensor, rewriter: Rewriter, places: Places) -> list[Node]:
+    """where(is_nan(s), 0, s), which gives rows without any allowed score no weights: both nodes, or none."""
+    choice = _inner(weights, "where", rewriter, places)
+    if choice is None or rewriter.splat(choice.inputs[1]) != 0:
+        return []
+    test = _inner(choice.inputs[0], "is_nan", rewriter, places)
+    return [choice, test] if test is not None and test.inputs[0] is choice.inputs[2] else []
+
+
 def _source(tensor: Tensor, made: set[Tensor]) -> Tensor:
     """What a tensor inside the composite is made of, outside of it."""
     while tensor in made:
@@ -159,16 +183,21 @@ _BETWEEN = ("reshape", "astype", "where", "add", "multiply", "divide", "tanh")
 
 
 def _walk(
-    tensor: Tensor, wanted: str, between: Sequence[str], rewriter: Rewriter, places: Places
+    tensor: Tensor, wanted: str, between: Sequence[str], rewriter: Rewriter, places: Places, uses: int = 0
 ) -> list[Node] | None:
-    """The nodes from a tensor up to the one of the wanted operator, each serving the next alone."""
+    """The nodes from a tensor up to the one of the wanted operator, each serving the next alone.
+
+    Arguments:
+        uses: how often the first tensor is read, if that is known to be all right.
+    """
     walked: list[Node] = []
     pending = [(tensor, 0)]
     while pending:
         tensor, depth = pending.pop()
         del walked[depth:]
         node = tensor.node
-        if depth > _LONGEST or node not in places or not _only(tensor, rewriter):
+        known = depth == 0 and rewriter.use_count(tensor) == uses
+        if depth > _LONGEST or node not in places or not (known or _only(tensor, rewriter)):
             continue
         if node.op.name == wanted:
             return [*walked, node]
@@ -217,12 +246,40 @@ def _around(product: Node, rewriter: Rewriter, places: Places) -> list[Node]:
 
 def _mask_kind(between: Sequence[Node]) -> str:
     """How the scores are masked: "", "causal" or "masked"."""
-    masks = [one for one in between if one.op.name in ("where", "add")]
-    if not masks:
+    places = [place for place, one in enumerate(between) if one.op.name in ("where", "add")]
+    if not places:
         return ""
-    conditions = [one.inputs[0].node for one in masks if one.op.name == "where"]
-    if len(masks) == len(conditions) == 1 and conditions[0].op.name == "constant":
-        allowed = np.asarray(conditions[0].attrs["value"])
-        if allowed.ndim >= 2 and (allowed == np.tril(np.ones(allowed.shape[-2:], dtype=bool))).all():
-            return "causal"
-    return "masked"
+    allowed = _allowed(between[places[0]], between[places[0] + 1]) if len(places) == 1 else None
+    if allowed is None or allowed.ndim < 2:
+        return "masked"
+    lower = np.tril(np.ones(allowed.shape[-2:], dtype=bool))
+    return "causal" if np.array_equal(allowed, np.broadcast_to(lower, allowed.shape)) else "masked"
+
+
+_FORBIDDEN = -9e3
+"""Scores of at most this stand for what must not be seen: 16 bits hold 1e4, of which e^-x is 0."""
+
+
+def _allowed(mask: Node, scores: Node) -> np.ndarray | None:
+    """Where a mask of constants lets the scores through, elsewhere putting them out; None for any other."""
+    if mask.op.name == "where":
+        kept = mask.inputs[1] in scores.outputs
+        condition, other = _array(mask.inputs[0]), _array(mask.inputs[2 if kept else 1])
+        if condition is None or other is None or not (other <= _FORBIDDEN).all():
+            return None
+        return condition if kept else ~condition
+    added = _array(mask.inputs[1 if mask.inputs[0] in scores.outputs else 0])
+    if added is None or not ((added == 0) | (added <= _FORBIDDEN)).all():
+        return None
+    return np.asarray(added == 0)
+
+
+def _array(tensor: Tensor) -> np.ndarray | None:
+    """The array of a constant, broadcast or not, in a dtype that compares."""
+    node = tensor.node
+    if node.op.name == "broadcast_to":
+        node = node.inputs[0].node
+    if node.op.name != "constant":
+        return None
+    array = np.asarray(node.attrs["value"])
+    return array if array.dtype.kind == "b" else array.astype(np.float32)

@@ -8,7 +8,9 @@ unused_operands    operands that no body reads go
 constant_operands  small constants move into the bodies, where they can be folded
 unchanged_carry    a carry that every step hands on is a captured value
 invariant_steps    what a step computes from captured values alone is computed once, in front of the loop
-short_scan         a scan of no step or of one is no loop
+
+Rules of choices are in `choices`, those of loops of a few steps in `short_loops`; then loops that take the
+same steps are merged (`neighbours`).
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ from graphflow.ir.traversal import ancestors
 from graphflow.ops.control import KEPT, call, scan, switch_case, while_loop
 from graphflow.optimizer.driver import EveryNode, RuleIndex, run_rules
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
+from graphflow.optimizer.passes.choices import CHEAP, common_code, handed_on, same_branches
+from graphflow.optimizer.passes.neighbours import merge_neighbours
+from graphflow.optimizer.passes.short_loops import few_steps, no_step, short_scan
 from graphflow.optimizer.pattern import Match
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.rule import Answer, Rule
-
-_CHEAP = frozenset(("constant", "broadcast_to", "iota", "expand_dims", "reshape", "dimension"))
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,11 @@ class ControlFlow(Pass):
         rewriter = context.rewriter
         if not any([node.op in _OPS for node in rewriter.order()]):
             return PassResult(False)
-        return PassResult(run_rules(rewriter, INDEX, context.strict).changed)
+        changed = run_rules(rewriter, INDEX, context.strict).changed
+        while merge_neighbours(context):
+            changed = True
+            run_rules(rewriter, INDEX, context.strict)
+        return PassResult(changed)
 
 
 # Bodies, edited
@@ -294,7 +301,7 @@ def _invariant_steps(match: Match, b: Any) -> Answer:
     fixed = {body.parameters[number] for number in _captured(node)}
     copies = {body.parameters[number]: node.inputs[number] for number in _captured(node)}
     found = [n for n in body.order()[len(body.placeholders) :] if _is_invariant(n, fixed)]
-    heavy = [n for n in found if n.op.name not in _CHEAP]
+    heavy = [n for n in found if n.op.name not in CHEAP]
     if not heavy:
         return None
     needed = ancestors([tensor for one in heavy for tensor in one.outputs])
@@ -349,20 +356,6 @@ def _with_invariants(node: Node, heavy: Sequence[Node], copies: dict[Tensor, Ten
     return list(_remade(b, node, [*node.inputs, *[copies[tensor] for tensor in moved]], **changes))
 
 
-def _short_scan(match: Match, b: Any) -> Answer:
-    """A scan of one step is the step; of none, it hands its carries on."""
-    node, attrs = match.root, match.root.attrs
-    if attrs.length not in (0, 1) or (attrs.length == 0 and len(node.outputs) > attrs.carries):
-        return None
-    if attrs.length == 0:
-        return list(node.inputs[: attrs.carries])
-    operands = list(node.inputs)
-    for number in range(attrs.carries, attrs.carries + attrs.sequences):
-        operands[number] = b.squeeze(operands[number], axis=(0,))
-    made = attrs.body.replay(b, operands)
-    return [*made[: attrs.carries], *[b.expand_dims(tensor, axis=(0,)) for tensor in made[attrs.carries :]]]
-
-
 _OPS = frozenset((switch_case, scan, while_loop, call))
 
 
@@ -374,17 +367,27 @@ def _rule(name: str, function: Callable[[Match, Any], Answer], *ops: OpDef) -> t
     )
 
 
+DECIDED = [
+    _rule("decided_branch", _decided_branch, switch_case),
+    _rule("same_branches", same_branches, switch_case),
+]
+"""What `canonicalize` does too: that a predicate is constant may be known only then."""
+
 INDEX = RuleIndex(
     [],
     [
         _rule("inline_call", _inline_call, call),
-        _rule("decided_branch", _decided_branch, switch_case),
+        *DECIDED,
+        _rule("handed_on", handed_on, switch_case),
         _rule("merge_scans", _merge_scans, scan),
         _rule("unused_results", _unused_results, switch_case, scan, while_loop, call),
         _rule("unused_operands", _unused_operands, switch_case, scan, while_loop, call),
         _rule("constant_operands", _constant_operands, switch_case, scan, while_loop),
         _rule("unchanged_carry", _unchanged_carry, scan, while_loop),
         _rule("invariant_steps", _invariant_steps, scan, while_loop),
-        _rule("short_scan", _short_scan, scan),
+        _rule("common_code", common_code, switch_case),
+        _rule("short_scan", short_scan, scan),
+        _rule("few_steps", few_steps, scan),
+        _rule("no_step", no_step, while_loop),
     ],
 )

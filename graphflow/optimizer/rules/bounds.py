@@ -70,6 +70,12 @@ def bound_at_zero(m: Match, b: Builder) -> Answer:
     return fitted(m, b, b.relu(m.X)) if m.root.inputs[0] is m.X else None
 
 
+@rule(P.maximum(FLOATS, 0), safety="finite")
+def bound_at_zero_in_front(m: Match, b: Builder) -> Answer:
+    """max(0, x) = relu(x) for floats, but for the sign of zero."""
+    return fitted(m, b, b.relu(m.X))
+
+
 @rule(
     [P.maximum(P.maximum(REAL, FIRST), SECOND), P.minimum(P.minimum(REAL, FIRST), SECOND)],
     safety="exact",
@@ -206,6 +212,7 @@ RULES: tuple[Rule, ...] = (
     merge_bounds,
     lower_bound_first,
     bound_at_zero,
+    bound_at_zero_in_front,
     relu_and_bound,
     where_is_bound,
     where_is_integer_extreme,

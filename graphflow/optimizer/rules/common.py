@@ -6,7 +6,8 @@ import numpy as np
 
 from graphflow.ir.builder import Builder
 from graphflow.ir.dtypes import DType, promote
-from graphflow.ir.node import Tensor
+from graphflow.ir.node import Node, Tensor
+from graphflow.ir.types import Shape
 from graphflow.optimizer.pattern import Match, Variable, variables
 
 X, Y, Z, CONDITION = variables("X Y Z CONDITION")
@@ -39,6 +40,27 @@ def reduced_before_move(match: Match, b: Builder) -> Tensor | None:
     if left != order:
         made = b.permute_dims(made, axes=tuple([order.index(axis) for axis in left]))
     return in_place_of(match, made)
+
+
+def stays_in_place(reduction: Node) -> bool:
+    """Whether what a reduction gives, aligned at the end, stands where its operand's elements did."""
+    axes = tuple(reduction.attrs["axis"])
+    return bool(reduction.attrs["keepdims"]) or axes == tuple(range(len(axes)))
+
+
+KEEPING = ("sum", "mean", "max", "min", "prod", "all", "any", "logsumexp")
+"""Reductions whose axes are a tuple, and whose result may keep them with size 1."""
+
+
+def reduced_as(reduction: Node, shape: Shape) -> bool:
+    """Whether a shape is what a reduction would give if it kept the axes that it drops, or the opposite."""
+    attrs = reduction.attrs
+    if reduction.op.name not in KEEPING or not attrs["axis"]:
+        return False
+    sizes = enumerate(reduction.inputs[0].shape)
+    if attrs["keepdims"]:
+        return shape == tuple([size for axis, size in sizes if axis not in attrs["axis"]])
+    return shape == tuple([1 if axis in attrs["axis"] else size for axis, size in sizes])
 
 
 def filled(match: Match, b: Builder, value: float | bool) -> Tensor:

@@ -15,13 +15,13 @@ from typing import Any
 from graphflow.ir.builder import Builder
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.cost import elements
-from graphflow.optimizer.pattern import Match, P, variables
+from graphflow.optimizer.pattern import Match, P, Variable, variables
 from graphflow.optimizer.rule import Answer, Decline, Rule, decline, rule
-from graphflow.optimizer.rules.common import FLOAT, X, fitted
+from graphflow.optimizer.rules.common import FLOAT, X, fitted, in_place_of
 from graphflow.optimizer.rules.polynomial import coefficients, near
 
 EPSILON, CENTER, SCALE, OFFSET, S = variables("EPSILON CENTER SCALE OFFSET S")
-AXES, COUNT, WHOLE = variables("AXES COUNT WHOLE")
+AXES, COUNT, WHOLE, REST = variables("AXES COUNT WHOLE REST")
 
 _TAG: dict[str, Any] = {"safety": "rounding", "evidence": "sampled", "tags": "composites"}
 
@@ -46,6 +46,16 @@ def silu_form(m: Match, b: Builder) -> Answer:
     return _shared(m) or fitted(m, b, b.silu(m.X))
 
 
+@rule(P.divide(Variable("Y", kinds="float"), P.add(P.exp(FLOAT), 1)), **_TAG)
+def gate_form(m: Match, b: Builder) -> Answer:
+    """y / (1 + e^x) = y sigmoid(-x) for x a polynomial of y, as in activations, and for a constant y."""
+    if m.splat(m.Y) is None and coefficients(m.X, {m.Y: 1}, m.rewriter) is None:
+        return None
+    if not m.inner.has_one_use:
+        return decline(f"{m.inner.name} has other users")
+    return in_place_of(m, b.multiply(m.Y, b.sigmoid(b.negative(m.X))))
+
+
 _ERF = P.erf(...).named("BEND")
 _TANH = P.tanh(...).named("BEND")
 _SIGMOID = P.sigmoid(...).named("BEND")
@@ -62,7 +72,8 @@ _SIGMOID = P.sigmoid(...).named("BEND")
             P.multiply(WHOLE, P.add(P.multiply(0.5, bend), 0.5)),
         )
     ]
-    + [P.multiply(WHOLE, _SIGMOID)],
+    + [P.multiply(WHOLE, _SIGMOID)]
+    + [P.add(P.multiply(WHOLE, bend), REST) for bend in (_ERF, _TANH)],
     **_TAG,
 )
 def gelu_form(m: Match, b: Builder) -> Answer:
@@ -209,22 +220,82 @@ def shift_layer_norm(m: Match, b: Builder) -> Answer:
     return _shared(m) or b.layer_normalization(m.X, m.SCALE, offset, **m.NORM.attrs)
 
 
-@rule(P.divide(X, P.sqrt(P.add(P.mean(P.square(X), axis=AXES, keepdims=True), EPSILON))), **_TAG)
+# A scale or an offset inside of a normalization, drawn out of it
+
+_SQUARES = P.add(P.mean(P.square(X), axis=AXES, keepdims=True), EPSILON).named("SQUARES")
+_ROOTS = [P.rsqrt(_SQUARES), P.reciprocal(P.sqrt(_SQUARES))]
+
+
+@rule(
+    [P.multiply(X, P.multiply(root, S)) for root in _ROOTS]
+    + [P.multiply(P.multiply(X, S), root) for root in _ROOTS]
+    + [P.divide(P.multiply(X, S), P.sqrt(_SQUARES))],
+    **_TAG,
+)
+def scale_inside_norm(m: Match, b: Builder) -> Answer:
+    """x (s rsqrt(mean(x^2) + e)) = (s x) rsqrt(mean(x^2) + e) = (x rsqrt(mean(x^2) + e)) s."""
+    x, scale = m.X, m.S
+    if x.dtype.kind != "float" or m.splat(m.EPSILON) is None or scale is x:
+        return None
+    lead = scale.shape[: max(0, scale.ndim - len(m.AXES))]
+    if scale.shape[-1:] != x.shape[-1:] or any([size != 1 for size in lead]):
+        return None
+    inner = [node for node in m.nodes[1:] if node.op.name in ("multiply", "rsqrt", "sqrt", "reciprocal")]
+    used = next((node for node in inner if m.rewriter.use_count(node.output) != 1), None)
+    if used is not None:
+        return decline(f"{used.name} has other users")
+    made = b.multiply(b.multiply(x, b.rsqrt(m.SQUARES.tensor)), scale)
+    return in_place_of(m, made)
+
+
+FACTOR = variables("FACTOR")[0]
+
+
+@rule(P.add(P.multiply(X, FACTOR), P.subtract(S, P.multiply(CENTER, FACTOR))), **_TAG)
+def center_inside_norm(m: Match, b: Builder) -> Answer:
+    """x f + (o - c f) = (x - c) f + o, for f = s rsqrt(mean((x - c)^2) + e): TensorFlow's normalization."""
+    centered = _centered_by(m.FACTOR.node)
+    if centered is None or centered.inputs != (m.X, m.CENTER):
+        return None
+    made = b.add(b.multiply(centered.output, m.FACTOR), m.S)
+    return _shared(m) or in_place_of(m, made)
+
+
+def _centered_by(node: Node) -> Node | None:
+    """The difference d of a factor s rsqrt(mean(d^2) + e), with or without s."""
+    if node.op.name == "multiply":
+        node = next((one.node for one in node.inputs if one.node.op.name == "rsqrt"), node)
+    for name in ("rsqrt", "add", "mean", "square"):
+        if node.op.name != name:
+            return None
+        above = [tensor.node for tensor in node.inputs]
+        node = next((one for one in above if one.op.name == "mean"), above[0])
+    return node if node.op.name == "subtract" else None
+
+
+@rule(
+    [P.divide(X, P.sqrt(_SQUARES).named("ROOT"))]
+    + [P.multiply(X, P.reciprocal(P.sqrt(_SQUARES).named("ROOT")).named("SHARE"))],
+    **_TAG,
+)
 def divide_by_root_mean_square(m: Match, b: Builder) -> Answer:
     """x / sqrt(mean(x^2) + e) = x rsqrt(mean(x^2) + e), as gf.nn.rms_norm writes it."""
-    root = m.nodes[1]
     if m.X.dtype.kind != "float" or m.splat(m.EPSILON) is None:
         return None
-    if m.rewriter.use_count(root.output) != 1:
+    root = m.SHARE if "SHARE" in m.labels else m.ROOT
+    if not (root.has_one_use and m.ROOT.has_one_use):
         return decline(f"{root.name} has other users")
-    return b.multiply(m.X, b.rsqrt(root.inputs[0]))
+    return b.multiply(m.X, b.rsqrt(m.SQUARES.tensor))
 
 
 RULES: tuple[Rule, ...] = (
     silu_form,
+    gate_form,
     gelu_form,
     layer_norm_form,
     scale_layer_norm,
     shift_layer_norm,
+    scale_inside_norm,
+    center_inside_norm,
     divide_by_root_mean_square,
 )

@@ -14,7 +14,7 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.optimizer.pattern import Match, P
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import X, Y, in_place_of, is_constant, is_lossless
+from graphflow.optimizer.rules.common import KEEPING, X, Y, in_place_of, is_constant, is_lossless, reduced_as
 
 MOST_STEPS = 8
 """How many elementwise operators a move is taken past in one firing."""
@@ -37,10 +37,13 @@ BINARY = [op.name for op in _ELEMENTWISE if op.arity == 2 and "broadcasting" in 
 
 @rule([P.permute_dims(X), P.reshape(X)], safety="exact")
 def move_past_elementwise(m: Match, b: Builder) -> Answer:
-    """q(f(p(x))) = f(q(p(x))) for moves p and q of one kind, and f a chain of elementwise operators."""
+    """q(f(p(x))) = f(q(p(x))) for moves p and q of one kind, and f a chain of elementwise operators.
+
+    A reduction, whose result may have its axes or not, counts as a reshape.
+    """
     chain: list[tuple[Node, int]] = []
     tensor, kind = m.X, m.root.op
-    while tensor.node.op is not kind:
+    while tensor.node.op is not kind and not _is_reduced(tensor.node, m):
         place = _only_operand(tensor)
         if place is None or len(chain) == MOST_STEPS or m.rewriter.use_count(tensor) != 1:
             return None
@@ -57,6 +60,11 @@ def move_past_elementwise(m: Match, b: Builder) -> Answer:
     return in_place_of(m, made)
 
 
+def _is_reduced(node: Node, m: Match) -> bool:
+    """Whether a reduction can give its result under the shape that the root gives to it."""
+    return m.root.op.name == "reshape" and reduced_as(node, m.output.shape)
+
+
 def _only_operand(tensor: Tensor) -> int | None:
     """Which operand of an elementwise operator has its shape, if the others are scalars."""
     node = tensor.node
@@ -70,7 +78,9 @@ def _joined(m: Match, inner: Node, b: Builder) -> Tensor:
     """The inner move and then the root's, as one."""
     x = inner.inputs[0]
     made: Tensor
-    if inner.op.name == "reshape":
+    if inner.op.name in KEEPING:
+        made = b.apply(inner.op, [x], {**inner.attrs, "keepdims": not inner.attrs["keepdims"]})
+    elif inner.op.name == "reshape":
         made = b.reshape(x, shape=m.output.shape)
     else:
         before = inner.attrs["axes"]

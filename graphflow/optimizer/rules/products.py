@@ -133,7 +133,7 @@ def sum_of_products(m: Match, b: Builder) -> Answer:
         if not met.has_one_use:
             return decline(f"{met.name} has other users, so its product is needed anyway")
     total = getattr(b, m.root.op.name)(m.A, m.B)
-    on_left = m.LEFT.node.inputs[0] is m.X
+    on_left = all([met.node.inputs[0] is m.X for met in (m.LEFT, m.RIGHT)])
     return b.matmul(m.X, total) if on_left else b.matmul(total, m.X)
 
 

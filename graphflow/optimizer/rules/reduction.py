@@ -15,7 +15,7 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, rule
-from graphflow.optimizer.rules.common import AXES, FLOAT, INTEGER, KEEPDIMS, X, filled
+from graphflow.optimizer.rules.common import AXES, FLOAT, INTEGER, KEEPDIMS, KEEPING, X, filled, reduced_as
 
 INNER = Variable("INNER")
 
@@ -89,6 +89,32 @@ def reduce_copies(m: Match, b: Builder) -> Answer:
     return filled(m, b, value if name == "mean" else value.item() * count)
 
 
+# One form for reduced axes that come back with size 1
+
+
+@rule([getattr(P, name)(X, keepdims=False) for name in KEEPING], safety="exact")
+def keep_reduced_axes(m: Match, b: Builder) -> Answer:
+    """max(x, a) is max(x, a, keepdims) reshaped, where something reads it with these axes."""
+    reads = m.rewriter.users[m.output]
+    if not any(
+        [
+            user.op.name in ("reshape", "expand_dims") and reduced_as(m.root, user.output.shape)
+            for user in reads
+        ]
+    ):
+        return None
+    return b.reshape(b.apply(m.root.op, [m.X], {**m.root.attrs, "keepdims": True}), shape=m.output.shape)
+
+
+@rule([P.reshape(getattr(P, name)(X)) for name in KEEPING], safety="exact")
+def reshape_of_reduced(m: Match, b: Builder) -> Answer:
+    """Axes that a reduction drops, or keeps, need not come back, or go, as it may keep or drop them."""
+    inner = m.inner
+    if not inner.has_one_use or not reduced_as(inner.node, m.output.shape):
+        return None
+    return b.apply(inner.node.op, [m.X], {**inner.attrs, "keepdims": not inner.attrs["keepdims"]})
+
+
 def _count(m: Match) -> int | None:
     """How many elements go into each result; None if that is symbolic."""
     sizes = [m.root.inputs[0].shape[axis] for axis in m.root.attrs["axis"]]
@@ -110,4 +136,6 @@ RULES: tuple[Rule, ...] = (
     sum_one_element,
     reduce_of_reduce,
     reduce_copies,
+    keep_reduced_axes,
+    reshape_of_reduced,
 )

@@ -7,9 +7,10 @@ belong to the class "rounding", and carry the tag "stabilize", which level O2 ad
 from __future__ import annotations
 
 from graphflow.ir.builder import Builder
+from graphflow.optimizer.analysis.signs import is_nonnegative
 from graphflow.optimizer.pattern import Match, P
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import AXIS, FLOAT, KEEPDIMS, X, Y, fitted
+from graphflow.optimizer.rules.common import AXIS, FIRST, FLOAT, KEEPDIMS, X, Y, fitted, stays_in_place
 
 
 def _shared(m: Match) -> Answer:
@@ -41,11 +42,13 @@ def log_of_two_exp(m: Match, b: Builder) -> Answer:
 
 
 @rule(
-    P.divide(P.exp(FLOAT), P.sum(P.exp(FLOAT), axis=AXIS, keepdims=True)),
+    P.divide(P.exp(FLOAT), P.sum(P.exp(FLOAT), axis=AXIS).named("TOTAL")),
     safety="rounding", evidence="sampled", tags="stabilize",
 )  # fmt: skip
 def normalized_exp(m: Match, b: Builder) -> Answer:
     """exp(x) / sum(exp(x)) = softmax(x), which shifts by the largest x, so that nothing overflows."""
+    if not stays_in_place(m.TOTAL.node):
+        return None
     if len(m.AXIS) != 1:
         return decline(f"softmax takes one axis, not {m.AXIS}")
     return b.softmax(m.X, axis=m.AXIS[0])
@@ -134,6 +137,21 @@ def small_power(m: Match, b: Builder) -> Answer:
     return fitted(m, b, b.square(m.X) if exponent == 2 else b.reciprocal(m.X))
 
 
+@rule(
+    [P.pow(P.add(FLOAT, FIRST), 0.5), P.pow(P.add(FLOAT, FIRST), -0.5)],
+    safety="rounding", evidence="sampled", tags="stabilize",
+)  # fmt: skip
+def root_of_positive(m: Match, b: Builder) -> Answer:
+    """(x + c)^(1/2) = sqrt(x + c), and (x + c)^(-1/2) = rsqrt(x + c), for x >= 0 and c > 0."""
+    least = m.splat(m.FIRST)
+    if least is None or not least > 0:
+        return None
+    if not is_nonnegative(m.X):
+        return decline(f"{m.X.name} may be negative, where a root gives NaN and may differ for infinity")
+    root = b.sqrt if float(m.splat(m.root.inputs[1])) > 0 else b.rsqrt
+    return fitted(m, b, root(m.inner.tensor))
+
+
 RULES: tuple[Rule, ...] = (
     log_of_softmax,
     log_of_sum_of_exp,
@@ -150,4 +168,5 @@ RULES: tuple[Rule, ...] = (
     inverse_near_zero,
     root_of_square,
     small_power,
+    root_of_positive,
 )

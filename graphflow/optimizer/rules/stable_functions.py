@@ -112,18 +112,24 @@ def _half(x: Tensor, m: Match, b: Builder) -> Tensor:
     return made
 
 
-@stable([P.multiply(P.add(P.tanh(FLOAT), 1), 0.5), P.divide(P.add(P.tanh(FLOAT), 1), 2)])
+@stable(
+    [P.multiply(P.add(P.tanh(FLOAT), 1), 0.5), P.divide(P.add(P.tanh(FLOAT), 1), 2)]
+    + [P.add(P.multiply(P.tanh(FLOAT), 0.5), 0.5), P.add(P.divide(P.tanh(FLOAT), 2), 0.5)],
+)
 def sigmoid_from_tangent(m: Match, b: Builder) -> Answer:
     """(1 + tanh(x)) / 2 = sigmoid(2 x), which does not cancel where tanh is close to -1."""
     return fitted(m, b, b.sigmoid(_double(m.X, m, b)))
 
 
 @stable(
-    [P.subtract(P.multiply(P.sigmoid(FLOAT), 2), 1), P.add(P.multiply(P.sigmoid(FLOAT), 2), -1)],
+    [P.subtract(P.multiply(P.sigmoid(FLOAT), 2), 1), P.add(P.multiply(P.sigmoid(FLOAT), 2), -1)]
+    + [P.subtract(1, P.multiply(P.sigmoid(FLOAT), 2))],
 )
 def tangent_from_sigmoid(m: Match, b: Builder) -> Answer:
-    """2 sigmoid(x) - 1 = tanh(x / 2), which keeps the digits of a small x."""
-    return fitted(m, b, b.tanh(_half(m.X, m, b)))
+    """2 sigmoid(x) - 1 = tanh(x / 2), with the digits of a small x; 1 - 2 sigmoid(x) is its opposite."""
+    made = b.tanh(_half(m.X, m, b))
+    falls = m.root.op.name == "subtract" and m.splat(m.root.inputs[0]) is not None
+    return fitted(m, b, b.negative(made) if falls else made)
 
 
 def _double(x: Tensor, m: Match, b: Builder) -> Tensor:

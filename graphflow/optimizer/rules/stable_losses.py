@@ -13,19 +13,32 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.pattern import Match, P, Variable, variables
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import AXIS, CONDITION, FLOAT, X, Y, Z, fitted, in_place_of
+from graphflow.optimizer.rules.common import (
+    AXIS,
+    CONDITION,
+    FLOAT,
+    X,
+    Y,
+    Z,
+    fitted,
+    in_place_of,
+    stays_in_place,
+)
 
 stable = partial(rule, safety="rounding", evidence="sampled", tags="stabilize")
 
 # Softmax and its logarithm
 
 
-@stable([P.subtract(X, P.logsumexp(X, axis=AXIS, keepdims=True))])
+@stable([P.subtract(X, P.logsumexp(X, axis=AXIS)), P.subtract(P.logsumexp(X, axis=AXIS), X)])
 def log_softmax_written_out(m: Match, b: Builder) -> Answer:
-    """x - logsumexp(x) = log_softmax(x)."""
+    """x - logsumexp(x) = log_softmax(x), and logsumexp(x) - x = -log_softmax(x)."""
+    if not stays_in_place(m.inner.node) or m.X.shape != m.output.shape:
+        return None
     if len(m.AXIS) != 1:
         return decline(f"log_softmax takes one axis, not {m.AXIS}")
-    return b.log_softmax(m.X, axis=m.AXIS[0])
+    logs = b.log_softmax(m.X, axis=m.AXIS[0])
+    return logs if m.root.inputs[0] is m.X else b.negative(logs)
 
 
 @stable(P.log_softmax(P.subtract(X, Y)))
@@ -58,28 +71,26 @@ def logsumexp_of_shifted(m: Match, b: Builder) -> Answer:
     """logsumexp(x - c) + c = logsumexp(x) for c constant along the axes, such as max(x)."""
     total, shift = m.inner, m.Y
     axes, rank = total.attrs["axis"], m.X.ndim
-    if (
-        total.tensor.type is not m.output.type
-        or shift.ndim != rank
-        or m.X.shape != total.node.inputs[0].shape
-    ):
+    if total.tensor.type is not m.output.type or m.X.shape != total.node.inputs[0].shape:
         return None
-    if not all([shift.shape[axis] == 1 for axis in axes]) or not _same_elements(m.Z, shift, total.attrs):
+    constant = all([_is_constant_along(shift, axis, rank) for axis in axes])
+    if not constant or not _same_elements(m.Z, shift, total.node, rank):
         return None
     return b.logsumexp(m.X, axis=axes, keepdims=total.attrs["keepdims"])
 
 
-def _same_elements(tensor: Tensor, shift: Tensor, attrs: dict) -> bool:
-    """Whether `tensor` is `shift`, or it without the axes that the sum has dropped."""
+def _same_elements(tensor: Tensor, shift: Tensor, total: Node, rank: int) -> bool:
+    """Whether `tensor` adds to a reduction's results what `shift`, of the operand's rank, took from that."""
+    axes, keeps = total.attrs["axis"], total.attrs["keepdims"]
     if tensor is shift:
-        return attrs["keepdims"] or not attrs["axis"]
-    if attrs["keepdims"]:
+        return shift.ndim == 0 or (stays_in_place(total) and (keeps or shift.ndim <= rank - len(axes)))
+    if keeps or shift.ndim != rank:
         return False
     node, origin = tensor.node, shift.node
-    if node.op.name in ("reshape", "squeeze"):
-        return node.inputs[0] is shift
+    if node.op.name in ("reshape", "squeeze") and node.inputs[0] is shift:
+        return tensor.shape == tuple([size for axis, size in enumerate(shift.shape) if axis not in axes])
     extreme = node.op.name == origin.op.name == "max" and node.inputs[0] is origin.inputs[0]
-    return extreme and node.attrs["axis"] == origin.attrs["axis"] == attrs["axis"]
+    return extreme and node.attrs["axis"] == origin.attrs["axis"] == axes and not node.attrs["keepdims"]
 
 
 @stable(P.exp(P.log_softmax(X, axis=AXIS)))

@@ -1,7 +1,7 @@
 """The rules that passes apply which look at more of a program than a pattern can say.
 
-They stand here for their names, classes and algebra; `passes.matmul_chain`, `passes.merge_products` and
-`passes.name_composites` make their edits.
+They stand here for their names, classes and algebra; `passes.matmul_chain`, `passes.merge_products`,
+`passes.neighbours` and `passes.name_composites` make their edits.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ MATMUL_CHAIN = _declared(
 MERGE_PRODUCTS = _declared(
     "merge_products", "rounding", "sampled", "products", "x a and x b are the parts of x [a b], one product."
 )
+MERGE_NEIGHBOURS = _declared(
+    "merge_neighbours",
+    "exact",
+    "proved",
+    "loops",
+    "Scans over one sequence, or over the rows of another scan, are one scan whose step does both.",
+)
 NAMES: dict[str, Rule] = {
     mark: _declared(f"name_{mark}", "exact", "proved", "composites", f"These nodes are what {what} is.")
     for mark, what in (
@@ -38,4 +45,4 @@ NAMES: dict[str, Rule] = {
     )
 }
 
-RULES: tuple[Rule, ...] = (MATMUL_CHAIN, MERGE_PRODUCTS, *NAMES.values())
+RULES: tuple[Rule, ...] = (MATMUL_CHAIN, MERGE_PRODUCTS, MERGE_NEIGHBOURS, *NAMES.values())

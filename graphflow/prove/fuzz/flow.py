@@ -19,11 +19,10 @@ from graphflow.prove.fuzz.draw import Draw
 STEPS = ("sin", "tanh", "sigmoid", "abs", "negative", "cos", "relu", "atan")
 
 
-def control_flow(draw: Draw, tensor: Callable[[], Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+def control_flow(draw: Draw, tensors: Sequence[Tensor]) -> list[Tensor]:
     """The results of one node of control flow.
 
     Arguments:
-        tensor: draws an operand.
         tensors: all there are.
 
     Raises:

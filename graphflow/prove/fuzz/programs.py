@@ -144,7 +144,7 @@ class _Growing:
                 elif chance < 0.85:
                     made = self._pattern(self.draw.one(self.draw.one(RULES).patterns))
                 elif chance < 0.93:
-                    made = control_flow(self.draw, self._tensor, self.tensors)
+                    made = control_flow(self.draw, self.tensors)
                 else:
                     made = [self._constant(self.draw.one(self.tensors))]
                 kept = [tensor for tensor in made if self._is_good(tensor)]
@@ -225,6 +225,9 @@ class _Growing:
         for left, right, _ in self.graph.constraints[self._checked :]:
             if substitute(left, self.sizes) != substitute(right, self.sizes):
                 return False
+        sizes = [substitute(size, self.sizes) for made in tensor.node.outputs for size in made.shape]
+        if any([isinstance(size, int) and size < 0 for size in sizes]):
+            return False
         value = self.values.value(tensor)
         return value.size <= MOST_ELEMENTS and is_finite(value) and magnitude(value) <= LARGEST
 

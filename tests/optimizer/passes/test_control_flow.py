@@ -92,11 +92,12 @@ def test_the_scan_of_a_gradient_takes_the_place_of_the_first(x: gf.Tensor) -> No
     same_values([last, rows, slope], {x: WILD})
 
 
-def test_scans_that_differ_are_both_kept(x: gf.Tensor) -> None:
+def test_scans_that_differ_repeat_nothing(x: gf.Tensor) -> None:
     first = gf.scan(lambda c, t: (c + t, c), 0.0, x)[0]
     second = gf.scan(lambda c, t: (c - t, (c, c)), 0.0, x)[0]
     third = gf.scan(lambda c, t: (c + t, (c, c)), 0.0, x, reverse=True)[0]
-    assert kinds(optimized([first, second, third])[0]).count("scan") == 3
+    program, journal = optimized([first, second, third], "control-flow{exclude=merge_neighbours}")
+    assert kinds(program).count("scan") == 3 and not journal.fired("merge_scans")
 
 
 def test_unread_results_go_with_the_carries_that_only_they_need(x: gf.Tensor) -> None:
@@ -199,6 +200,31 @@ def test_scans_of_no_step_or_one_are_no_loops(steps: int) -> None:
     same_values([last], {x: np.ones((steps, 2), np.float32)})
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_few_small_steps_are_written_out(steps: int, reverse: bool) -> None:
+    x = gf.placeholder("x", (steps, 4))
+    last, rows = gf.scan(lambda c, t: (gf.sin(c) * t, c + t), gf.ones((4,)), x, reverse=reverse)
+    assert "scan" not in kinds(optimized([last, rows])[0])
+    same_values([last, rows], {x: np.tile(WILD, (steps, 1))})
+
+
+def test_many_or_large_steps_stay_a_loop(x: gf.Tensor) -> None:
+    def long(carry: Any, t: Any) -> Any:
+        for _ in range(20):
+            carry = gf.sin(carry + t)
+        return carry, None
+
+    for init, xs, step in ((0.0, x, lambda c, t: (c + t, None)), (0.0, x[:3], long)):
+        assert kinds(optimized(gf.scan(step, init, xs)[0])[0]).count("scan") == 1
+
+
+def test_a_while_loop_that_never_goes_is_none(x: gf.Tensor) -> None:
+    y = gf.while_loop(lambda c: gf.constant(1.0) > 2.0, lambda c: c + 1.0, x)
+    assert kinds(optimized(y, "fold-constants,bodies,control-flow")[0]) == []
+    same_values([y], {x: WILD})
+
+
 def test_bodies_are_optimised_at_every_depth(x: gf.Tensor) -> None:
     def step(carry: Any, t: Any) -> Any:
         return gf.cond(t > 0.0, lambda: carry * 1.0 + gf.log(gf.exp(t) * 1.0), lambda: carry), None
@@ -250,3 +276,93 @@ def test_a_call_is_expanded_by_name() -> None:
         "constant",
         "add",
     ]
+
+
+# Choices
+
+
+def choice(true: Any, false: Any) -> gf.Tensor:
+    return gf.cond(gf.placeholder("p", (), gf.bool), true, false)
+
+
+def assert_both_ways(fetches: Any, x: gf.Tensor) -> None:
+    p = x.graph.placeholders["p"]
+    for value in (True, False):
+        same_values(fetches, {x: WILD, p: np.bool_(value)})
+
+
+def test_a_choice_between_equal_branches_is_none(x: gf.Tensor) -> None:
+    y = choice(lambda: gf.sin(x) * 2.0, lambda: gf.sin(x) * 2.0)
+    assert kinds(optimized(y)[0]) == ["sin", "multiply"]
+    z = gf.cond(x.graph.placeholders["p"], lambda: gf.sin(x), lambda: gf.cos(x))
+    assert kinds(optimized(z)[0]).count("switch_case") == 1
+
+
+def test_what_all_branches_compute_is_computed_in_front(x: gf.Tensor) -> None:
+    y, z = choice(
+        lambda: (gf.exp(gf.sin(x)) + 1.0, gf.tanh(x)), lambda: (gf.exp(gf.sin(x)) * 2.0, gf.tanh(x))
+    )
+    program, journal = optimized([y, z])
+    assert journal.fired("common_code") == journal.fired("handed_on") == 1
+    assert sorted(kinds(program)) == ["exp", "sin", "switch_case", "tanh"]
+    ends = [body.nodes[-1].op.name for body in bodies_of(find(program, "switch_case"))]
+    assert sorted(ends) == ["add", "multiply"]
+    assert_both_ways([y, z], x)
+
+
+def test_what_one_branch_alone_computes_stays_there(x: gf.Tensor) -> None:
+    y = choice(lambda: gf.log(x), lambda: gf.sin(x))
+    program, journal = optimized(y)
+    assert kinds(program) == ["switch_case"] and not journal.fired("common_code")
+    assert_both_ways([y], x)
+
+
+def test_a_predicate_that_rules_decide_takes_the_branch(x: gf.Tensor) -> None:
+    flag = gf.not_equal(gf.shape_of(x)[0], 4)
+    y = gf.cond(flag, lambda: gf.sin(x), lambda: gf.cos(x))
+    assert kinds(optimized(y, "canonicalize")[0]) == ["cos"]
+
+
+# Neighbours
+
+
+def scanned(xs: Any, sign: float, **options: Any) -> Any:
+    return gf.scan(lambda c, t: (c * 0.5 + sign * t, gf.sin(c) + t), 0.0, xs, **options)
+
+
+def test_scans_over_one_sequence_are_merged(x: gf.Tensor) -> None:
+    fetches = [*scanned(x, 1.0), *scanned(x, -1.0), *scanned(x * 2.0, 3.0)]
+    program, journal = optimized(fetches)
+    assert kinds(program).count("scan") == 2 and journal.fired("merge_neighbours")
+    same_values(fetches, {x: WILD})
+    same_values(fetches, {x: np.float32([1, 2, 3, 4])})
+
+
+def test_a_scan_over_the_rows_of_another_is_merged_into_it(x: gf.Tensor) -> None:
+    last, rows = scanned(x, 1.0)
+    second, others = gf.scan(lambda c, ts: (c + ts[0] * ts[1], c - ts[0]), 1.0, (rows, x))
+    maps = gf.map(lambda t: gf.exp(t), others)
+    for fetches in ([last, second, maps], [maps], [rows, second]):
+        program, _ = optimized(fetches)
+        assert kinds(program).count("scan") == 1
+        same_values(fetches, {x: WILD})
+
+
+def test_scans_that_wait_for_each_other_stay_apart(x: gf.Tensor) -> None:
+    last, rows = scanned(x, 1.0)
+    waits = gf.scan(lambda c, t: (c + t, None), last, x)[0]
+    turned = gf.map(lambda t: gf.exp(t), rows[::-1])
+    back = scanned(x, 1.0, reverse=True)[0]
+    program, journal = optimized([waits, turned, back])
+    assert kinds(program).count("scan") == 4 and not journal.fired("merge_neighbours")
+
+
+def test_merged_scans_have_gradients_and_run_on_jax(x: gf.Tensor) -> None:
+    last, rows = scanned(x, 1.0)
+    total = last + gf.sum(gf.map(lambda t: t * t, rows))
+    slope = gf.gradients(total, x)[0]
+    values = {x: np.float32([0.5, -1.0, 2.0, 0.25])}
+    plain = gf.Session(backend="numpy", level="O0").run([total, slope], values)
+    for backend in ("numpy", "jax"):
+        for made, wanted in zip(gf.Session(backend=backend).run([total, slope], values), plain):
+            np.testing.assert_allclose(made, wanted, rtol=1e-5)

@@ -53,7 +53,7 @@ def _operator(name: str, expand: object) -> OpDef:
         lambda x, /: x, family="test", name=name, infer=same_type, traits=frozenset(), promotion=None,
         normalize=None, version=1,
     )  # fmt: skip
-    made.decompose = expand  # type: ignore[assignment]
+    made.decompose = expand
     return made
 
 

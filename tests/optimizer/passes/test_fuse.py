@@ -100,7 +100,7 @@ def test_many_kinds_of_regions_are_summed_up() -> None:
     ends = []
     for f in (gf.exp, gf.sin, gf.cos, gf.tan, gf.tanh, gf.floor, gf.ceil, gf.sinh, gf.cosh, gf.asinh):
         ends.append(gf.sort(f(x) * 2.0))
-    assert "... and 2 of 2 other kinds" in str(report(*ends))
+    assert "... and 2 regions of 2 other kinds" in str(report(*ends))
 
 
 def test_level_o0_has_no_regions(x: gf.Tensor) -> None:

@@ -240,6 +240,43 @@ def test_channels_are_shuffled_where_they_are(axes: tuple[int, ...]) -> None:
     np.testing.assert_allclose(made, plain, rtol=1e-5)
 
 
+def _unit(batch: int, side: int, channels: int) -> tuple[gf.Tensor, gf.Tensor]:
+    """A unit of ShuffleNet without its bias: products by group, a shuffle, single channels, products."""
+    rng = np.random.default_rng(7)
+    x = gf.placeholder("x", (batch, channels, side, side))
+    w, v = (gf.constant(rng.normal(size=(channels, channels // 4, 1, 1)).astype("f")) for _ in range(2))
+    k = gf.constant(rng.normal(size=(channels, 1, 3, 3)).astype("f"))
+    parts = gf.reshape(gf.nn.relu(gf.nn.conv(x, w, groups=4)), (batch, 4, channels // 4, side, side))
+    joined = gf.reshape(gf.permute_dims(parts, (0, 2, 1, 3, 4)), (batch, channels, side, side))
+    y = gf.nn.conv(joined, k, padding=1, groups=channels)
+    return x, gf.nn.relu(x + gf.nn.conv(y, v, groups=4))
+
+
+@pytest.mark.parametrize(("batch", "side", "channels"), [(1, 12, 16), (2, 12, 16), (1, 11, 16), (1, 12, 4)])
+def test_groups_of_few_channels_stay_first_for_one_image(batch: int, side: int, channels: int) -> None:
+    x, y = _unit(batch, side, channels)
+    program, journal = extract([y], (), [x]), Journal("remarks")
+    optimize(program, pipeline=LAYOUT, journal=journal, strict=True, check=True)
+    stays = (batch, side, channels) == (1, 12, 16)
+    assert ops(program).count("conv") == (3 if stays else 0)
+    assert permutations(Rewriter(program)) == (0 if stays else 2)
+    said = [remark.reason for remark in journal.remarks if remark.rule == "channels_last"]
+    assert said == ["its groups of few channels on many places are quicker with channels first"] * 3 * stays
+    fed = np.random.default_rng(2).normal(size=x.shape).astype("f")
+    fed[0, 0, 0, 0] = np.nan
+    (made,), (plain,) = evaluate(program.outputs, {program.feeds[0]: fed}), evaluate([y], {x: fed})
+    np.testing.assert_allclose(made, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_single_channels_behind_whole_products_move() -> None:
+    text = (
+        "x: float32[1,8,16,16], w: float32[8,8,1,1], k: float32[8,1,3,3] -> "
+        "conv(relu(conv(x, w)), k, padding=1, groups=8)"
+    )
+    program, _ = laid_out(text)
+    assert "conv" not in ops(program)
+
+
 def test_other_reshapes_of_images_stay() -> None:
     x = gf.placeholder("x", (2, 12, 4, 4))
     image = gf.nn.conv(x, gf.constant(np.ones((12, 12, 1, 1), "f")))

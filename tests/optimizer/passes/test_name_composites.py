@@ -236,3 +236,50 @@ def test_both_backends_run_it_and_its_gradient_exists() -> None:
     assert output.node.op.name == "call"
     slopes = gf.gradients(output, inputs)
     assert [slope.shape for slope in slopes] == [Q, Q, Q]
+
+
+def _scores(q: Any, k: Any) -> Any:
+    return gf.matmul(q, gf.matrix_transpose(k)) / 8**0.5
+
+
+LOWER = np.tril(np.ones((Q[-2], Q[-2]), bool))
+
+
+@pytest.mark.parametrize(
+    ("mask", "title"),
+    [
+        (lambda s: s + gf.constant(np.where(LOWER, 0, -1e4).astype("float32")), "causal_attention"),
+        (
+            lambda s: s + gf.constant(np.where(LOWER, 0, -np.inf).astype("float32"), allow_nan=True),
+            "causal_attention",
+        ),
+        (lambda s: gf.where(gf.constant(~LOWER), -1e9, s), "causal_attention"),
+        (lambda s: gf.where(gf.constant(LOWER), s, 0.0), "masked_attention"),
+        (lambda s: gf.where(gf.constant(~LOWER), s, -1e9), "masked_attention"),
+        (lambda s: s + gf.constant(np.where(LOWER, 0, -1.0).astype("float32")), "masked_attention"),
+    ],
+)
+def test_masks_are_told_apart_by_what_they_let_through(mask: Any, title: str) -> None:
+    _, program = program_of(lambda q, k, v: gf.matmul(gf.nn.softmax(mask(_scores(q, k))), v), Q, Q, Q)
+    assert calls(program) == [("attention", title)]
+
+
+def test_rows_without_any_allowed_score_may_be_guarded() -> None:
+    def guarded(q: Any, k: Any, v: Any) -> Any:
+        weights = gf.nn.softmax(gf.where(gf.constant(LOWER), _scores(q, k), -np.inf))
+        return gf.matmul(gf.where(gf.is_nan(weights), 0.0, weights), v)
+
+    plain, program = program_of(guarded, Q, Q, Q)
+    assert calls(program) == [("attention", "causal_attention")]
+    assert_equal_values(plain, program)
+
+
+def test_an_lstm_cell_whose_gates_are_slices() -> None:
+    def cell(x: Any, c: Any) -> Any:
+        i, g, f, o = [x[:, 3 * part : 3 * part + 3] for part in range(4)]
+        after = gf.tanh(g) * gf.nn.sigmoid(i) + c * gf.nn.sigmoid(f)
+        return gf.tanh(after) * gf.nn.sigmoid(o)
+
+    plain, program = program_of(cell, (2, 12), (2, 3))
+    assert calls(program) == [("lstm_cell", "lstm_cell")]
+    assert_equal_values(plain, program)

@@ -34,6 +34,7 @@ CASES = [
     ),
     Case(rules.lower_bound_first, f"{X} -> maximum(minimum(x, 6.0), -1.0)", "minimum(maximum(x, -1.0), 6.0)"),
     Case(rules.bound_at_zero, f"{X} -> maximum(x, 0.0)", "relu(x)"),
+    Case(rules.bound_at_zero_in_front, f"{X} -> maximum(0.0, x)", "relu(x)"),
     Case(rules.relu_and_bound, f"{X} -> maximum(relu(x), 2.0)", "maximum(x, 2.0)"),
     Case(rules.relu_and_bound, f"{X} -> maximum(relu(x), -2.0)", "relu(x)"),
     Case(rules.relu_and_bound, f"{X} -> relu(maximum(x, 2.0))", "maximum(x, 2.0)"),

@@ -14,6 +14,11 @@ IMAGE = "x: float32[2,3,4,5]"
 CASES = [
     Case(
         rules.move_past_elementwise,
+        "x: float32[3,4] -> reshape(rsqrt(add(mean(x, axis=1), 1.0)), (3, 1))",
+        "rsqrt(add(mean(x, axis=1, keepdims=True), 1.0))",
+    ),
+    Case(
+        rules.move_past_elementwise,
         f"{IMAGE} -> permute_dims(relu(permute_dims(x, (0, 2, 3, 1))), (0, 2, 1, 3))",
         "relu(permute_dims(x, (0, 3, 2, 1)))",
     ),

@@ -80,6 +80,18 @@ CASES = [
         "matmul(subtract(a, b), x)",
         1e-9,
     ),
+    Case(
+        rules.sum_of_products,
+        "x: float64[4,4], a: float64[4,4] -> subtract(matmul(x, x), matmul(a, x))",
+        "matmul(subtract(x, a), x)",
+        1e-9,
+    ),
+    Case(
+        rules.sum_of_products,
+        "x: float64[4,4], a: float64[4,4] -> subtract(matmul(x, a), matmul(x, x))",
+        "matmul(x, subtract(a, x))",
+        1e-9,
+    ),
 ]
 
 

@@ -9,6 +9,26 @@ from tests.optimizer.rules.cases import Case
 X = "x: float32[3,1,4]"
 
 CASES = [
+    Case(
+        rules.keep_reduced_axes,
+        "x: float32[3,4] -> m = max(x, axis=1); (subtract(x, expand_dims(m, axis=-1)), m)",
+        "r = reshape(max(x, axis=1, keepdims=True), (3,)); (subtract(x, expand_dims(r, axis=-1)), r)",
+    ),
+    Case(
+        rules.keep_reduced_axes,
+        "x: float32[n,4] -> reshape(sum(x, axis=1), (-1, 1))",
+        "reshape(reshape(sum(x, axis=1, keepdims=True), (Dim('n'),)), (-1, 1))",
+    ),
+    Case(
+        rules.reshape_of_reduced,
+        "x: int32[3,4] -> reshape(sum(x, axis=0), (1, 4))",
+        "sum(x, axis=0, keepdims=True)",
+    ),
+    Case(
+        rules.reshape_of_reduced,
+        "x: float32[3,4] -> reshape(min(x, axis=(0, 1), keepdims=True), ())",
+        "min(x, axis=(0, 1))",
+    ),
     Case(rules.reduce_one_element, f"{X} -> max(x, axis=1)", "reshape(x, (3, 4))"),
     Case(rules.reduce_one_element, f"{X} -> min(x, axis=1, keepdims=True)", "x"),
     Case(rules.reduce_one_element, f"{X} -> prod(x, axis=1)", "reshape(x, (3, 4))"),
@@ -72,3 +92,14 @@ def test_reducing_several_elements_stays() -> None:
     assert_declines(rules.reduce_one_element, f"{X} -> max(x, axis=(0, 1))")
     assert_declines(rules.reduce_of_reduce, f"{X} -> max(min(x, axis=0), axis=1)")
     assert_declines(rules.reduce_of_reduce, f"{X} -> max(max(x, axis=0, keepdims=True), axis=1)")
+
+
+def test_reduced_axes_that_do_not_come_back_stay_away() -> None:
+    assert_declines(rules.keep_reduced_axes, "x: float32[3,4] -> reshape(max(x, axis=1), (1, 3))")
+    assert_declines(rules.keep_reduced_axes, "x: float32[3,4] -> exp(max(x, axis=1))")
+    assert_declines(rules.keep_reduced_axes, "x: float32[3,4] -> reshape(argmax(x, axis=1), (3, 1))")
+    assert_declines(rules.reshape_of_reduced, "x: float32[3,4] -> reshape(argmin(x), (1, 1))")
+    assert_declines(rules.reshape_of_reduced, f"{X} -> reshape(max(x, axis=()), (3, 4))")
+    assert_declines(
+        rules.reshape_of_reduced, "x: float32[3,4] -> m = max(x, axis=1); (reshape(m, (3, 1)), m)"
+    )

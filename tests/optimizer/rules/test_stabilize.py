@@ -37,6 +37,17 @@ CASES = [
     Case(rules.log_of_exp, f"{X} -> log(exp(x))", "x"),
     Case(rules.inverse_near_zero, f"{X} -> log1p(expm1(x))", "x"),
     Case(rules.root_of_square, f"{X} -> sqrt(square(x))", "abs(x)"),
+    Case(rules.normalized_exp, f"{X} -> e = exp(x); divide(e, sum(e, axis=0))", "softmax(x, axis=0)"),
+    Case(
+        rules.root_of_positive,
+        f"{X} -> pow(add(square(x), 0.5), 0.5)",
+        "sqrt(add(square(x), 0.5))",
+    ),
+    Case(
+        rules.root_of_positive,
+        f"{X} -> pow(add(1e-5, mean(square(x), axis=0)), -0.5)",
+        "rsqrt(add(1e-5, mean(square(x), axis=0)))",
+    ),
     Case(rules.small_power, f"{X} -> pow(x, 2.0)", "square(x)"),
     Case(rules.small_power, f"{X} -> pow(x, -1.0)", "reciprocal(x)"),
 ]
@@ -92,3 +103,12 @@ def test_softmax_takes_one_axis() -> None:
 
 def test_logarithm_undone_near_its_pole() -> None:
     assert_declines(rules.inverse_near_zero, f"{X} -> expm1(log1p(x))", "may be below -1")
+
+
+def test_roots_of_what_may_be_negative_or_zero_stay_powers() -> None:
+    assert_declines(rules.root_of_positive, f"{X} -> pow(add(x, 1.0), 0.5)", "may be negative")
+    assert_declines(rules.root_of_positive, f"{X} -> pow(add(square(x), 0.0), -0.5)")
+
+
+def test_a_total_that_does_not_stand_where_its_terms_did() -> None:
+    assert_declines(rules.normalized_exp, "x: float32[3,3] -> e = exp(x); divide(e, sum(e, axis=1))")

@@ -16,6 +16,18 @@ VARIANCE = f"{X} -> subtract(mean(square(x), axis=1), square(mean(x, axis=1)))"
 
 CASES = [
     Case(
+        rules.sigmoid_from_tangent,
+        "x: float32[4,7] -> add(0.5, multiply(0.5, tanh(multiply(x, 0.5))))",
+        "sigmoid(x)",
+        1e-5,
+    ),
+    Case(
+        rules.tangent_from_sigmoid,
+        "x: float32[4,7] -> subtract(1.0, multiply(sigmoid(x), 2.0))",
+        "negative(tanh(multiply(x, 0.5)))",
+        1e-5,
+    ),
+    Case(
         rules.log_of_one_minus,
         f"{X} -> log(subtract(1.0, negative(square(x))))",
         "log1p(negative(negative(square(x))))",

@@ -21,6 +21,28 @@ ALONG = "x: float32[4,7], y: float32[4,1] -> "
 CASES = [
     Case(
         rules.log_softmax_written_out,
+        f"{X} -> subtract(x, logsumexp(x, axis=0))",
+        "log_softmax(x, axis=0)",
+        1e-5,
+    ),
+    Case(
+        rules.log_softmax_written_out,
+        f"{X} -> subtract(logsumexp(x, axis=1, keepdims=True), x)",
+        "negative(log_softmax(x, axis=1))",
+        1e-5,
+    ),
+    Case(
+        rules.logsumexp_of_shifted,
+        f"{X} -> m = max(x); add(m, logsumexp(subtract(x, m)))",
+        "logsumexp(x)",
+    ),
+    Case(
+        rules.logsumexp_of_shifted,
+        f"{X} -> m = max(x, axis=0); add(logsumexp(subtract(x, m), axis=0), m)",
+        "logsumexp(x, axis=0)",
+    ),
+    Case(
+        rules.log_softmax_written_out,
         f"{X} -> subtract(x, logsumexp(x, axis=1, keepdims=True))",
         "log_softmax(x, axis=1)",
         1e-5,
@@ -292,6 +314,19 @@ def test_an_offset_that_varies_along_the_axis_stays() -> None:
         rules.logsumexp_of_shifted,
         "x: float32[4,7], y: float32[4,1], z: float32[4,1]"
         " -> add(logsumexp(subtract(x, y), axis=1, keepdims=True), z)",
+    )
+
+
+def test_what_does_not_stand_where_it_was_reduced_stays() -> None:
+    square = "x: float32[3,3]"
+    assert_declines(rules.log_softmax_written_out, f"{square} -> subtract(x, logsumexp(x, axis=1))")
+    assert_declines(
+        rules.logsumexp_of_shifted,
+        f"{square} -> m = max(x, axis=1); add(m, logsumexp(subtract(x, m), axis=1))",
+    )
+    assert_declines(
+        rules.logsumexp_of_shifted,
+        "x: float32[3,3,4], m: float32[1,3,1] -> add(reshape(m, (3, 1)), logsumexp(subtract(x, m), axis=2))",
     )
 
 

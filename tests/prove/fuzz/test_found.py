@@ -62,3 +62,19 @@ def test_an_edit_of_class_finite_behind_an_exact_one_keeps_its_class() -> None:
     second = gf.fori_loop(0, 1, lambda i, c: gf.tanh(c) + 1.0, first)
     values = np.float32([np.nan, np.inf, 1.0])
     assert_levels_agree([second], {"x": values})
+
+
+def test_complex_products_over_their_own_operands() -> None:
+    """NumPy multiplies complex numbers otherwise if the result lies over one of them."""
+    x = gf.placeholder("x", (), gf.complex64)
+    product = gf.multiply(gf.multiply(gf.multiply(x, 0.5), -0.46604288 - 0.8853129j), 0.5)
+    values = {"x": np.complex64(0.84944177 + 2.0306377j)}
+    assert_levels_agree([product, gf.square(gf.square(gf.multiply(x, 0.5)))], values)
+
+
+def test_a_sum_of_products_with_a_square_among_them() -> None:
+    """x x - a x is (x - a) x; sum_of_products made x (x - a) of it."""
+    x, a = gf.placeholder("x", ("n", 2)), gf.placeholder("a", ("n", 2))
+    rng = np.random.default_rng(0)
+    inputs = {name: rng.normal(size=(2, 2)).astype(np.float32) for name in "xa"}
+    assert_levels_agree([x @ x - a @ x, x @ a + x @ x], inputs)
