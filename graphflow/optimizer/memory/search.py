@@ -34,6 +34,7 @@ from graphflow.optimizer.memory.sections import PLACED, Part, Sections, twins
 _EASE = 0.002  # of the capacity: slack below which a section counts as tight
 _CLOCK = 63  # states between two looks at the clock
 _TIDY = 16  # placements between two removals of the placed from a part
+_FADING = 0.98  # a later run is the deepest so far if it places this part of what an earlier one did
 _BLAMED = 12  # sections of a dead end, whose reasons are compared
 
 
@@ -48,6 +49,7 @@ class Strategy:
         total: judge a buffer by the waste in all its sections, not by that in the worst.
         length, size: what a long life and many bytes count for.
         noise: how much chance counts for.
+        habit: what it counts for that a buffer lay there in the run that had placed most.
         is_bold: go back as if what lies under a buffer had nothing to do with where else it could lie; that
             can miss placements, and so proves nothing, but goes back further.
     """
@@ -59,6 +61,7 @@ class Strategy:
     length: float
     size: float
     noise: float
+    habit: float
     is_bold: bool
 
     @classmethod
@@ -72,6 +75,7 @@ class Strategy:
             length=float(random.random()),
             size=float(random.random()),
             noise=float(random.choice([0.03, 0.1, 0.2])),
+            habit=float(random.choice([0.0, 0.5])),
             is_bold=bool(random.random() < 0.5),
         )
 
@@ -117,6 +121,8 @@ class Search:
         self.buffers = buffers
         self.sections = Sections(buffers)
         self.weight = np.ones(self.sections.count)
+        self._habit = np.full(len(buffers), -1)
+        self._most = 0  # buffers placed at once in the run that the habits are from
         self._size = self.sections.sizes
         self._is_plain = buffers.is_plain
         is_fixed = buffers.address >= 0
@@ -145,6 +151,7 @@ class Search:
         self._capacity, self._strategy, self._random = capacity, strategy, random
         self._taste = strategy.length * (self.sections.last - self.sections.first) / len(self.weight)
         self._taste += strategy.size * self.buffers.size / max(capacity, 1)
+        self._most = int(_FADING * self._most)
         steps: list[_Step] = []
         state: _State | None = self._start
         for states in range(1, limit + 1):
@@ -153,9 +160,7 @@ class Search:
             if states & _CLOCK == 0 and deadline is not None and time.monotonic() > deadline:
                 return Outcome(None, False, states)
             if len(steps) == len(self.buffers):
-                offsets = np.zeros(len(self.buffers), np.int64)
-                offsets[[step.buffer for step in steps]] = [step.offset for step in steps]
-                return Outcome(offsets, False, states)
+                return Outcome(_offsets(steps, len(steps)), False, states)
             found = self._infer(state)
             if isinstance(found, int):
                 state = self._back(found, steps)
@@ -239,6 +244,9 @@ class Search:
         part = self.sections.narrowed(state.part, section, state.low, state.crossing, tidy)
         offset, size = int(state.low[buffer]), int(self._size[buffer])
         steps.append(_Step(state, buffer, offset, nearest))
+        if len(steps) > self._most:
+            self._most = len(steps)
+            self._habit = _offsets(steps, len(self.buffers))
         low = np.maximum(state.low, self.sections.near(buffer) * (offset + size))
         if self.buffers.apart:
             others = self._apart(buffer)
@@ -299,6 +307,7 @@ class Search:
         waste = (state.low[buffers][:, None] - view.floor) / (view.slack + _EASE * self._capacity)
         waste *= self.sections.live[buffers, part.start : part.stop]
         cost = 2 * (waste.sum(1) if self._strategy.total else waste.max(1)) - self._taste[buffers]
+        cost -= self._strategy.habit * (state.low[buffers] == self._habit[buffers])
         return int(buffers[(cost + self._strategy.noise * self._random.random(len(buffers))).argmin()])
 
     def _ready(self, low: np.ndarray, buffer: int) -> tuple[int, int]:
@@ -323,6 +332,13 @@ class Search:
         """The buffer, and its twins in the same state: what is learned of one holds for all."""
         alike = self._twins[buffer]
         return alike[low[alike] == low[buffer]]
+
+
+def _offsets(steps: list[_Step], count: int) -> np.ndarray:
+    """The offsets of what is placed, and -1 for the rest."""
+    offsets = np.full(count, -1)
+    offsets[[step.buffer for step in steps]] = [step.offset for step in steps]
+    return offsets
 
 
 def _union(why: list[int], buffers: list[int]) -> int:

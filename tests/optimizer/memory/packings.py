@@ -1,4 +1,4 @@
-"""Instances with a known optimum: a rectangle of time and memory, cut up by straight cuts."""
+"""Instances that are hard to place: a rectangle of time and memory cut up, whole or in part."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def packing(count: int, rng: np.random.Generator, span: int = 1000, height: int 
             cut = int(rng.integers(1, size))
             pieces[chosen : chosen + 1] = [(first, last, cut), (first, last, size - cut)]
     return [Buffer(f"b{index}", *pieces[index]) for index in rng.permutation(len(pieces))]
+
+
+def crowd(count: int, rng: np.random.Generator) -> list[Buffer]:
+    """A packing of which some buffers are missing and some live a little shorter."""
+    kept = [one for one in packing(count, rng) if rng.random() < 0.93]
+    lives = [max(one.first + 1, one.last - int(rng.integers(0, 4)) * (rng.random() < 0.3)) for one in kept]
+    return [Buffer(one.id, one.first, int(last), one.size) for one, last in zip(kept, lives)]

@@ -118,7 +118,7 @@ def test_every_strategy_is_complete(
         assert (outcome.offsets is not None) == is_possible(buffers, capacity, banks)
 
 
-@pytest.mark.parametrize("count", [1, 2, 12, 40, 80])
+@pytest.mark.parametrize("count", [1, 2, 12, 40, 80, 200])
 def test_perfect_packings_are_found(count: int) -> None:
     for seed in range(3):
         buffers = packing(count, np.random.default_rng(seed))
