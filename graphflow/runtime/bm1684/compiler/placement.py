@@ -32,7 +32,7 @@ _SHARES = (0.0, 0.5, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 1.0)
 _ALIKE = 1e-4
 """Schedules whose times differ by less than this part are alike: that with more free memory comes first."""
 
-_STATES = 24_000
+_STATES = 48_000
 """How long the planner searches before less is loaded ahead: a second or two for hundreds of buffers."""
 
 _STATES_APART = 500
