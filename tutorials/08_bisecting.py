@@ -55,22 +55,21 @@ print(report.diff("bodies"))
 # ## Writing a rule
 #
 # A rule is a pattern and a replacement, with a safety class and the algebra in its docstring. This one
-# computes a sigmoid by a tanh, and declines for other dtypes than float32. The tag lets O2 admit it.
+# computes a sigmoid by a softplus, and declines for other dtypes than float32. The tag lets O2 admit it.
 
 # %%
 (X,) = variables("X")
 
 
 @rule(P.sigmoid(X), safety="rounding", evidence="assumed", tags="stabilize")
-def sigmoid_by_tanh(match, b):
-    """sigmoid(x) = 0.5 + 0.5 tanh(x / 2)."""
+def sigmoid_by_softplus(match, b):
+    """sigmoid(x) = exp(-softplus(-x))."""
     if match.X.dtype.name != "float32":
         return decline(f"{match.X.dtype} is not worth it")
-    half = b.multiply(match.X, b.like(0.5, match.X))
-    return b.add(b.multiply(b.tanh(half), b.like(0.5, half)), b.like(0.5, half))
+    return b.exp(b.negative(b.softplus(b.negative(match.X))))
 
 
-checked = gf.prove.check(model, rules=[sigmoid_by_tanh], backends=["numpy"])
+checked = gf.prove.check(model, rules=[sigmoid_by_softplus], backends=["numpy"])
 print(checked)
 assert checked.passed
 
@@ -80,19 +79,18 @@ assert checked.passed
 #
 # ## Planting a miscompile
 #
-# Now the same rule with a slip that types do not catch: x in place of x / 2. The right answer and the
+# Now the same rule with a slip that types do not catch: x in place of -x. The right answer and the
 # wrong one have the same dtype and shape.
 
 
 # %%
 @rule(P.sigmoid(X), safety="rounding", evidence="assumed", tags="stabilize")
-def sigmoid_by_tanh_wrongly(match, b):
-    """sigmoid(x) = 0.5 + 0.5 tanh(x / 2), with a slip."""
-    x = match.X
-    return b.add(b.multiply(b.tanh(x), b.like(0.5, x)), b.like(0.5, x))
+def sigmoid_by_softplus_wrongly(match, b):
+    """sigmoid(x) = exp(-softplus(-x)), with a slip."""
+    return b.exp(b.negative(b.softplus(match.X)))
 
 
-wrong = [sigmoid_by_tanh_wrongly]
+wrong = [sigmoid_by_softplus_wrongly]
 checked = gf.prove.check(model, rules=wrong, backends=["numpy"], levels=["O2"])
 print(checked)
 assert not checked.passed and checked.rows[0].parting.tensor == "encoder/sigmoid"
@@ -107,13 +105,13 @@ inputs = gf.prove.generate(model)
 folder = Path(tempfile.mkdtemp())
 found = gf.prove.bisect(model, inputs, rules=wrong, folder=folder)
 print(found)
-assert found.entry.rule == "sigmoid_by_tanh_wrongly"
+assert found.entry.rule == "sigmoid_by_softplus_wrongly"
 
 # %% [markdown]
 # What it wrote is a test to keep: the nodes that the rule met, fed with the values they had.
 
 # %%
-print((folder / "test_sigmoid_by_tanh_wrongly.py").read_text())
+print((folder / "test_sigmoid_by_softplus_wrongly.py").read_text())
 
 # %% [markdown]
 # ## Watching instead of searching
@@ -126,7 +124,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     small = gf.optimize(model, rules=wrong, check_values=inputs)
 print(caught[0].message)
-assert small.report.journal.fired("sigmoid_by_tanh_wrongly") == 0
+assert small.report.journal.fired("sigmoid_by_softplus_wrongly") == 0
 for name, value in model.run(inputs, backend="numpy", level="O0").items():
     assert np.allclose(small.run(inputs, backend="numpy")[name], value, rtol=1e-5, atol=1e-6)
 

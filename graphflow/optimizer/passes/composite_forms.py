@@ -282,4 +282,4 @@ def _array(tensor: Tensor) -> np.ndarray | None:
     if node.op.name != "constant":
         return None
     array = np.asarray(node.attrs["value"])
-    return array if array.dtype.kind == "b" else array.astype(np.float32)
+    return array if array.dtype.kind in "biuf" else array.astype(np.float32)

@@ -113,28 +113,32 @@ class _Joined:
     def __init__(self, first: Node, second: Node) -> None:
         self.body = Body(second.attrs.body.name, repeats=True)
         self.inputs: list[Tensor] = []
-        self.copies: dict[Tensor, Tensor] = {}
         self._known: dict[tuple[int, Tensor], Tensor] = {}
         self._rows: dict[Tensor, Tensor] = {}  # what a row of the first scan is in its body
-        parts = [_parts(node) for node in (first, second)]
+        # Of each scan its own, as two scans can have one body.
+        copies: list[dict[Tensor, Tensor]] = [{}, {}]
+        nodes = first, second
         for part in range(3):
             if part == 2:
                 self.sequences = len(self.inputs) - first.attrs.carries - second.attrs.carries
-            for node, taken in zip((first, second), parts):
-                self._operands(node, taken[part], part, first)
-        for node in (first, second):
+            for node, own in zip(nodes, copies):
+                self._operands(node, _parts(node)[part], part, first, own)
+        ends: list[list[Tensor]] = []
+        for node, own in zip(nodes, copies):
             body = node.attrs.body
             if node is second:
-                for parameter, made in self._rows.items():
-                    self.copies[parameter] = self.copies[made]
+                own.update([(parameter, copies[0][made]) for parameter, made in self._rows.items()])
             for one in body.order()[len(body.placeholders) :]:
-                self.copies.update(zip(one.outputs, copy_node(self.body, one, self.copies).outputs))
-        ends = [(node.attrs.body.outputs, node.attrs.carries) for node in (first, second)]
-        listed = [*[x for out, n in ends for x in out[:n]], *[x for out, n in ends for x in out[n:]]]
-        self.body.outputs = [self.copies[tensor] for tensor in listed]
+                own.update(zip(one.outputs, copy_node(self.body, one, own).outputs))
+            ends.append([own[tensor] for tensor in body.outputs])
+        carried = [end[: node.attrs.carries] for node, end in zip(nodes, ends)]
+        rows = [end[node.attrs.carries :] for node, end in zip(nodes, ends)]
+        self.body.outputs = [tensor for end in carried + rows for tensor in end]
         self.body.seal()
 
-    def _operands(self, node: Node, places: range, part: int, first: Node) -> None:
+    def _operands(
+        self, node: Node, places: range, part: int, first: Node, copies: dict[Tensor, Tensor]
+    ) -> None:
         """Parameters for some operands; those that are no carries serve both scans."""
         parameters = node.attrs.body.parameters
         for place in places:
@@ -147,7 +151,7 @@ class _Joined:
                 found = self.body.parameter(parameter.type, parameter.node.name, parameter.node.origin)
                 self._known[part, tensor] = found
                 self.inputs.append(tensor)
-            self.copies[parameter] = found
+            copies[parameter] = found
 
 
 def _parts(node: Node) -> tuple[range, range, range]:

@@ -10,6 +10,7 @@ import pytest
 
 import graphflow as gf
 from graphflow.ir.body import bodies_of
+from graphflow.ir.builder import Builder
 from graphflow.ir.node import Node
 from graphflow.ir.verify import verify
 from graphflow.ops.dependence import needed_results
@@ -336,6 +337,18 @@ def test_scans_over_one_sequence_are_merged(x: gf.Tensor) -> None:
     assert kinds(program).count("scan") == 2 and journal.fired("merge_neighbours")
     same_values(fetches, {x: WILD})
     same_values(fetches, {x: np.float32([1, 2, 3, 4])})
+
+
+def test_scans_with_one_body_keep_their_own_values(x: gf.Tensor) -> None:
+    scale = gf.placeholder("scale", ())
+    first, rows = gf.scan(lambda c, t: (c * scale + t, gf.sin(c) + t), 0.0, x)
+    node = first.node
+    other = Builder(first.graph).apply(node.op, [gf.constant(5.0), *node.inputs[1:]], dict(node.attrs))
+    assert other[0].node.attrs.body is node.attrs.body
+    fetches = [first, rows, *other]
+    assert kinds(optimized(fetches)[0]).count("scan") == 1
+    same_values(fetches, {x: WILD, scale: 0.5})
+    assert gf.Session(backend="numpy").run(other[0] - first, {x: [1, 2, 3, 4], scale: 1.0}) == 5
 
 
 def test_a_scan_over_the_rows_of_another_is_merged_into_it(x: gf.Tensor) -> None:
