@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import socket
@@ -27,6 +28,9 @@ from graphflow.board.store import LogDirectory
 from graphflow.errors import FileFormatError, GraphFlowError
 
 STATIC = Path(__file__).resolve().parent / "static"
+
+_PATIENCE = 1
+"""Seconds that a server that stops gives its answers."""
 
 MODULES = ("api_runs", "api_scalars", "api_values", "api_hparams", "api_graph", "api_chip")
 """What has `ROUTES` below /api/, and perhaps `extra_info(log)`; of those that are there."""
@@ -139,6 +143,23 @@ def _listening(host: str, port: int | None) -> socket.socket:
     raise AssertionError("unreachable")
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which in the end closes the connections of those that do not read their answers."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, after a second in which answers may be read; what is left of them ends a second later."""
+        patience = asyncio.get_running_loop().call_later(_PATIENCE, self._abort)
+        await super().shutdown(sockets)
+        patience.cancel()
+        self._abort()
+        await asyncio.sleep(0)  # in which the loop closes what was aborted
+
+    def _abort(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+
 @contextlib.contextmanager
 def board(
     log: LogDirectory,
@@ -162,10 +183,11 @@ def board(
     guard = application(
         log, [*own_hosts(host, number), *allowed_hosts], cookie=f"graphflow_board_{number}"
     )  # fmt: skip
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             guard, log_level="warning", access_log=False, server_header=False, lifespan="off",
-            timeout_graceful_shutdown=2, proxy_headers=False, loop="asyncio", http="h11", ws="none",
+            timeout_graceful_shutdown=2 * _PATIENCE, proxy_headers=False, loop="asyncio", http="h11",
+            ws="none",
         )
     )  # fmt: skip
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

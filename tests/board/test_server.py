@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import socket
@@ -508,6 +509,20 @@ def test_it_listens_on_loopback_and_answers(log: LogDirectory) -> None:
         if not address.startswith("127."):
             with pytest.raises(OSError):
                 socket.create_connection((address, board.port), 0.5)
+
+
+def test_stopping_closes_connections_that_are_not_read(log: LogDirectory) -> None:
+    with server.running(log) as board, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        client.connect(("127.0.0.1", board.port))
+        cookie = f"graphflow_board_{board.port}={board.address.partition('token=')[2]}"
+        wanted = "GET /static/vendor/uplot/uPlot.esm.js HTTP/1.1"
+        asked = f"{wanted}\r\nHost: 127.0.0.1:{board.port}\r\nCookie: {cookie}\r\n\r\n"
+        client.sendall(asked.encode() * 400)
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+        board.stop()
+        threading.Event().wait(3)
+    gc.collect()  # a transport that was left open warns here
 
 
 def test_a_taken_port_is_named(log: LogDirectory) -> None:
