@@ -10,10 +10,10 @@ each node one JAX function, in one jax.jit with the weights as arguments; GraphF
 Outputs are compared before anything is timed: the script fails where they differ.
 
 All have two threads (on more cores, start it with `taskset -c 0,1`), run in one process and take turns, with
-a pause before each turn, as onnxruntime's threads go on spinning for 49 ms. In a turn each is called twice,
-and the second time counts: a core that has slept, and caches that hold another's weights, cost up to half
-again. Shown are the median times, and the medians of the others' time over GraphFlow's of the same round:
-above 1, GraphFlow is faster.
+a pause before each turn, as onnxruntime's threads go on spinning for 49 ms. In a turn a side is called for
+60 ms, once at least, before the call that counts: cores that have slept, and caches that hold another's
+weights, cost up to half again. Shown are the median times, and the medians of the others' time over
+GraphFlow's of the same round: above 1, GraphFlow is faster.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ THREADS = 2
 CLOSE = 1e-3
 PAUSE = 0.08
 """onnxruntime 1.32 keeps a core busy for 49 ms after a run: what runs in them has one core less."""
+WARM = 0.06
 GOALS = {"onnxruntime": (0.9, 0.5), "plain JAX": (1.3, 0.0)}
 """Of the geometric mean, and of each model."""
 
@@ -104,7 +105,10 @@ def measured(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
     for turn in range(rounds + 1):
         for side in sides[turn % len(sides) :] + sides[: turn % len(sides)]:
             time.sleep(PAUSE)
+            ready = time.perf_counter() + WARM
             calls[side]()
+            while time.perf_counter() < ready:
+                calls[side]()
             start = time.perf_counter()
             calls[side]()
             if turn:
