@@ -34,6 +34,7 @@ from heading import heading
 from onnx_models import MODELS, model
 
 import graphflow as gf
+from graphflow.cli.bench_sides import PAUSE, warm_up
 from graphflow.optimizer.program import extract
 from graphflow.runtime.jax.lower import lower
 from graphflow.runtime.jax.lower_conv import xla_conv
@@ -41,9 +42,6 @@ from graphflow.runtime.jax.lowering import LOWERINGS
 
 THREADS = 2
 CLOSE = 1e-3
-PAUSE = 0.08
-"""onnxruntime 1.32 keeps a core busy for 49 ms after a run: what runs in them has one core less."""
-WARM = 0.06
 GOALS = {"onnxruntime": (0.9, 0.5), "plain JAX": (1.3, 0.0)}
 """Of the geometric mean, and of each model."""
 
@@ -105,10 +103,7 @@ def measured(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
     for turn in range(rounds + 1):
         for side in sides[turn % len(sides) :] + sides[: turn % len(sides)]:
             time.sleep(PAUSE)
-            ready = time.perf_counter() + WARM
-            calls[side]()
-            while time.perf_counter() < ready:
-                calls[side]()
+            warm_up(calls[side])
             start = time.perf_counter()
             calls[side]()
             if turn:

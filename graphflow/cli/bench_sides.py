@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +20,12 @@ import graphflow
 from graphflow.errors import BackendError, FileFormatError
 
 TURN_SECONDS = 0.05
-"""About how long a turn takes: long enough for a run to find its caches warm."""
+"""About how long the runs of a turn that count take."""
 
-PAUSE = 0.02
-"""Seconds before a turn, in which the threads of the side before stop waiting for work."""
+WARM_SECONDS = 0.06
+
+PAUSE = 0.08
+"""Seconds before a turn: onnxruntime's threads go on waiting for work, on a core each, for 49 ms."""
 
 
 @dataclass
@@ -69,6 +71,14 @@ class Task:
     threads: int
     inputs: Mapping[str, np.ndarray]
     folder: Path
+
+
+def warm_up(run: Callable[[], Any]) -> None:
+    """Run until cores that slept are awake, and caches hold what a run needs: for 60 ms, once at least."""
+    ready = time.perf_counter() + WARM_SECONDS
+    run()
+    while time.perf_counter() < ready:
+        run()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from graphflow.cli.bench_sides import warm_up
 from graphflow.errors import GraphFlowError
 from graphflow.ir.dtypes import as_dtype
 
@@ -50,6 +51,7 @@ def _serve(spec: dict[str, Any], feeds: dict[str, np.ndarray], say: Callable[[An
         output.astype(np.float64).tofile(Path(spec["outputs"]) / str(index))
     say({"load": loaded - start, "first": first - loaded, "before": before, "peak": peak_bytes()})
     for line in sys.stdin:
+        warm_up(run)
         seconds = []
         for _ in range(int(line)):
             start = time.perf_counter()

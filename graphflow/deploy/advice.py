@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphflow.optimizer.memory.units import show_bytes
+from graphflow.runtime.bm1684.chip import LANES
 
 if TYPE_CHECKING:
     from graphflow.runtime.bm1684.compiler.layers.layer import Layer
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _WORTH = 0.01
 """Of the whole time: what could save less is not said."""
 
-_LANES = 64
 _FEW_IDLE = 0.2
 """The part of the lanes' time from which on idle ones are told."""
 
@@ -64,17 +64,17 @@ def _lanes(layer: Layer, cost: Cost) -> Advice:
     rounds = _rounds(layer)
     turns = f"{rounds} rounds" if rounds > 1 else "one round"
     return Advice(
-        f"it lays {layer.output.shape.c} channels or rows over the {_LANES} lanes, which takes {turns} as "
-        f"{rounds * _LANES} would: use a multiple of {_LANES}",
+        f"it lays {layer.output.shape.c} channels or rows over the {LANES} lanes, which takes {turns} as "
+        f"{rounds * LANES} would: use a multiple of {LANES}",
         saved,
     )
 
 
 def _rounds(layer: Layer) -> int:
-    return -(-layer.output.shape.c // _LANES)
+    return -(-layer.output.shape.c // LANES)
 
 
 def _idle(layer: Layer, cost: Cost) -> float:
     """Seconds of the tensor unit that lanes without a channel come to."""
-    idle = 1 - layer.output.shape.c / (_rounds(layer) * _LANES)
+    idle = 1 - layer.output.shape.c / (_rounds(layer) * LANES)
     return idle * cost.tiu_seconds if idle >= _FEW_IDLE else 0.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from graphflow.deploy.advice import advice
 from graphflow.deploy.program import check_target, listed_sizes, prepare
 from graphflow.optimizer.memory.units import show_bytes
+from graphflow.runtime.bm1684.chip import LANE_BYTES
 
 if TYPE_CHECKING:
     from graphflow.ir.node import Node
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from graphflow.runtime.bm1684.compiler.tensors import Value
     from graphflow.runtime.bm1684.cycles import Layer as Cost
 
-_LANE_BYTES = 512 * 1024
 _HEAD = ("node", "operator", "becomes", "group", "tile", "local", "DDR", "tiu", "gdma", "us", "bound")
 _HEAD_REFUSED = ("node", "operator", "on the chip")
 _LEFT = 3
@@ -145,7 +145,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         return *named, f"in {_short(row.layer.removeprefix('in '), _KIND - 3)}", *none
     group = f"{row.group}/{row.slices}" if row.slices > 1 else str(row.group)
     tile = "x".join([str(size) for size in (row.tile[1:] if row.tile[:1] == (1,) else row.tile)])
-    local = f"{100 * row.local_bytes / _LANE_BYTES:.0f} %" if row.local_bytes else ""
+    local = f"{100 * row.local_bytes / LANE_BYTES:.0f} %" if row.local_bytes else ""
     moved = show_bytes(row.ddr_bytes) if row.ddr_bytes else ""
     cycles = [f"{count:,}" if count else "" for count in row.cycles]
     return (

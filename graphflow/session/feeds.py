@@ -26,12 +26,12 @@ from graphflow.ir.text import sizes_of
 from graphflow.ir.traversal import ancestors, creation_order
 from graphflow.ops.inference import show
 from graphflow.optimizer.program import Program
+from graphflow.runtime.numpy.workspace import aligned, typed
 from graphflow.session.value_feeds import deciding_placeholders
 
 LARGE = 1 << 16
 """From so many bytes on a copy is aligned."""
 
-_ALIGNMENT = 64
 _KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 
@@ -85,10 +85,8 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:
-    """A C-ordered copy in memory that begins at a multiple of the alignment."""
-    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    """A C-ordered copy that begins with a cache line."""
+    copy = typed(aligned(array.nbytes), array.dtype, array.shape)
     np.copyto(copy, array)
     return copy
 

@@ -25,9 +25,7 @@ from graphflow.optimizer.memory.search import Search, Strategy
 _RUN = 250  # states of the shortest run, besides those that it takes to place everything twice
 _LARGEST = 4096  # buffers in a partition; with more, a state takes too long and too much memory
 _TARGETS = (0, 1)  # of a round, in halves of the way from the bound to the best
-_BEAMS_TO_FIT = (
-    1 / 3
-)  # of the work of the search goes into beams where there is a capacity; mostly it is tight
+_BEAMS_TO_FIT = 1 / 3  # of the search's work goes into beams where a capacity is given: it is tight then
 _EVEN = 150  # buffers that the search and beams share the work for; beams have more of it for more of them
 _NARROW = 2  # of the narrowest beams that the first targets have the work for
 _WIDTH = 32  # placements of the narrowest beam
