@@ -133,3 +133,42 @@ def test_softmax_has_a_minimum_where_its_input_is_a_product(scale, count):
         x = gf.placeholder("x", (8, 16))
         program = extract([gf.nn.softmax(x if scale == 1 else x * scale)], feeds=[x])
     assert get_backend("jax").compile(program, CompileOptions()).text().count(" minimum(") == count
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 16, 17, 18, 35])
+def test_running_sums_and_products_are_those_of_numpy(size, reverse):
+    """Short ones in order, longer ones by halves; -0 stays, NaN and inf reach what follows."""
+    rng = np.random.default_rng(size)
+    whole = rng.integers(-5, 6, (2, size, 3)).astype(np.int64)
+    real = 1 + 0.1 * rng.standard_normal((2, size, 3)).astype(np.float32)
+    real[0, 3:4, 0], real[0, 5:6, 1], real[1, 7:8, 2], real[1, :, 0] = np.nan, np.inf, 0, -0.0
+    flip = np.s_[:, :: -1 if reverse else 1]
+    for name, accumulate in (("cumulative_sum", np.add), ("cumulative_prod", np.multiply)):
+        for exclusive in (False, True):
+            attrs = {"axis": 1, "exclusive": exclusive, "reverse": reverse}
+            with gf.Graph():
+                feeds = [gf.placeholder("i", whole.shape, "int64"), gf.placeholder("x", real.shape)]
+                made = [getattr(gf, name)(feed, **attrs) for feed in feeds]
+                found = gf.Session(backend="jax").run(made, dict(zip(feeds, (whole, real), strict=True)))
+            for own, x in zip(found, (whole, real), strict=True):
+                wanted = accumulate.accumulate(x[flip], axis=1)
+                if exclusive and size:
+                    first = np.full_like(x[:, :1], accumulate.identity)
+                    wanted = np.concatenate([first, wanted[:, :-1]], axis=1)
+                np.testing.assert_allclose(own, wanted[flip], rtol=1e-5)
+                if size > 16 or name == "cumulative_prod":  # XLA's windows add 0
+                    numbers = ~np.isnan(own)
+                    np.testing.assert_array_equal(np.signbit(own)[numbers], np.signbit(wanted[flip])[numbers])
+
+
+def test_slopes_of_long_running_products_are_right_at_zeros():
+    """Against those that NumPy takes; what stands behind a zero has no part in anything."""
+    x = 1 + 0.1 * np.random.default_rng(0).standard_normal((2, 37))
+    x[0, 20], x[1, [4, 30]] = 0.0, 0.0
+    with gf.Graph():
+        given = gf.placeholder("x", x.shape, "float64")
+        (slope,) = gf.gradients(gf.sum(gf.cumulative_prod(given, axis=1)), [given])
+        own, other = (gf.Session(backend=name).run(slope, {given: x}) for name in ("jax", "numpy"))
+    np.testing.assert_allclose(own, other, rtol=1e-12)
+    assert own[0, :21].all() and not own[0, 21:].any() and not own[1, 5:].any()
