@@ -78,7 +78,7 @@ class GraphFlowError(Exception):
             lines.append(f"    {cells}   {row[3]}".rstrip())
         place = self.origin or self.running
         if place is not None:
-            source = linecache.getline(place.file, place.line).strip()
+            source = linecache.getline(place.file, place.line).strip() if place.line else ""
             lines.append(f"  at {_place(place)}" + (f"      {source}" if source else ""))
         if self.hint:
             lines.append(f"  try: {self.hint}")
@@ -97,7 +97,9 @@ def _short(text: str, limit: int = 160) -> str:
 
 
 def _place(origin: Origin | None) -> str:
-    return "" if origin is None else f"{os.path.basename(origin.file)}:{origin.line}"
+    if origin is None:
+        return ""
+    return os.path.basename(origin.file) + (f":{origin.line}" if origin.line else "")
 
 
 class ShapeError(GraphFlowError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.cli.options import add_model, add_optimizer, command, load_model, optimizer_options
+
+if TYPE_CHECKING:
+    from graphflow.model import Model
 
 
 def add_parser(commands: Any) -> None:
@@ -26,7 +29,9 @@ def add_parser(commands: Any) -> None:
     add_model(made)
     add_optimizer(made)
     form = made.add_mutually_exclusive_group()
-    form.add_argument("--tensor", metavar="NAME", help="tell the story of one tensor of the model")
+    form.add_argument(
+        "--tensor", metavar="NAME", help="tell the story of one tensor of the model, or of an output of it"
+    )
     form.add_argument(
         "--missed",
         nargs="?",
@@ -47,9 +52,10 @@ def _act(options: argparse.Namespace) -> None:
     from graphflow.files import atomic_write
     from graphflow.model import optimize
 
-    report = optimize(load_model(options.model), **optimizer_options(options)).report
+    model = load_model(options.model)
+    report = optimize(model, **optimizer_options(options)).report
     if options.tensor is not None:
-        print(report.of(options.tensor))
+        print(report.of(_tensor_name(model, options.tensor)))
     elif options.missed is not None:
         found = report.missed(options.missed)
         for remark in found:
@@ -68,3 +74,10 @@ def _act(options: argparse.Namespace) -> None:
         with atomic_write(options.json) as file:
             file.write(report.measured().to_json().encode())
         print(f"wrote {options.json}")
+
+
+def _tensor_name(model: Model, name: str) -> str:
+    """The name of a tensor; the model may call one of its outputs by another that no node has."""
+    output = model.outputs.get(name)
+    nodes = {node.name for node in model.graph.nodes}
+    return name if output is None or name in nodes else output.name

@@ -142,12 +142,12 @@ def load_model(path: str) -> Model:
         from graphflow.io import onnx
 
         imported: Model = onnx.load(path)
-        return imported
+        return _from_file(imported, place)
     if place.is_file() and _is_tflite(place):
         from graphflow.io import tflite
 
         converted: Model = tflite.load(path)
-        return converted
+        return _from_file(converted, place)
     if is_bmodel(place):
         raise FileFormatError(
             f"{path!r} holds commands for the BM1684, not a graph",
@@ -162,6 +162,18 @@ def load_model(path: str) -> Model:
     from graphflow.io import saved_model
 
     model: Model = saved_model.load(path)
+    return model
+
+
+def _from_file(model: Model, path: Path) -> Model:
+    """Give the nodes the file as their origin: no line of the user's made them."""
+    from graphflow.ir.body import nested_nodes
+    from graphflow.ir.provenance import Origin
+
+    origins: dict[str | None, Origin] = {}
+    for node in nested_nodes(model.graph.nodes):
+        name = None if node.origin is None else node.origin.source_name
+        node.origin = origins.setdefault(name, Origin(str(path), 0, name))
     return model
 
 

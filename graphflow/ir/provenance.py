@@ -23,8 +23,10 @@ _BETWEEN = contextlib.__file__
 class Origin:
     """A line of the user's program, and the name the node had in the model it was imported from.
 
-    >>> str(Origin("/home/me/train.py", 12))
-    'train.py:12'
+    The line is 0 where no line made the node, only a file that a command was given.
+
+    >>> str(Origin("/home/me/train.py", 12)), str(Origin("/home/me/net.onnx", 0, "conv1"))
+    ('train.py:12', 'net.onnx (conv1)')
     """
 
     file: str
@@ -32,7 +34,7 @@ class Origin:
     source_name: str | None = None
 
     def __str__(self) -> str:
-        place = f"{os.path.basename(self.file)}:{self.line}"
+        place = os.path.basename(self.file) + (f":{self.line}" if self.line else "")
         return place if self.source_name is None else f"{place} ({self.source_name})"
 
 

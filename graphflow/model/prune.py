@@ -13,6 +13,7 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.ir.text import printed_nodes
 from graphflow.ir.traversal import ancestors, creation_order
+from graphflow.ir.verify import verify
 from graphflow.ops import initializers
 from graphflow.session.value_feeds import deciding_placeholders
 
@@ -100,6 +101,8 @@ def _copy(
         start.check(attrs["shape"], attrs["dtype"])
         attrs = Attrs({**attrs, "initializer": start})
     types = [tensor.type for tensor in node.outputs]
+    if not all([tensor in copies for tensor in node.inputs]):
+        verify(node.graph)  # names the circle: everything above a node was copied before it
     inputs = tuple([copies[tensor] for tensor in node.inputs])
     made = copy.add(node.op, inputs, attrs, types, node.name, node.origin, node.lineage)
     if node.op.name == "variable":

@@ -57,8 +57,7 @@ def _output_shape(x_shape, w_shape, attrs, operation):
         f"{operation}: the input has {channels} channels, but the kernel takes {inner} x {groups} groups",
         "a kernel's axes are out channels, in channels / groups, and one per spatial axis",
     )
-    rest = outputs % groups
-    divides = rest == 0 or not isinstance(rest, int)
+    divides = dims.unify(outputs % groups, 0) is not None
     require(divides, f"{operation}: {outputs} out channels do not divide into {groups} groups")
     geometry = (attrs["strides"], attrs["padding"], attrs["dilation"])
     return (x_shape[0], outputs, *output_sizes(x_shape[2:], w_shape[2:], *geometry, operation))

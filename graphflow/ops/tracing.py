@@ -16,6 +16,9 @@ from graphflow.ir.nest import Nest, flatten
 from graphflow.ir.node import Tensor
 from graphflow.ir.types import TensorType
 
+DEEPEST = 48
+"""Functions that may lie in one another: less than the text form reads, as passes and gradients wrap more."""
+
 
 @dataclass(slots=True)
 class Traced:
@@ -73,9 +76,10 @@ def trace(
 
     Raises:
         AttributeValueError: if it cannot be called, or not with so many arguments.
-        GraphError: if it returns something with leaves that are no tensors.
+        GraphError: if it returns something with leaves that are no tensors, or lies too deep.
     """
     require_callable(fn, len(arguments), what)
+    _refuse_depth(fn, outer, what)
     body = Body(function_name(fn, what), outer, repeats)
     parameters = [body.parameter(kind, name) for kind, name in kinds]
     leaves = iter(parameters)
@@ -97,6 +101,19 @@ def trace(
                 hint="return tensors, or tuples, lists and dicts of tensors",
             )
     return Traced(body, parameters, made, nest)
+
+
+def _refuse_depth(fn: Any, outer: Graph | None, what: str) -> None:
+    """Raise if a function lies inside of too many others: mostly it is one that calls itself."""
+    depth = 0
+    while isinstance(outer, Body):
+        outer, depth = outer.outer, depth + 1
+    if depth >= DEEPEST:
+        raise GraphError(
+            f"{described(what, function_name(fn, what))} lies inside of {depth} other branches and loops",
+            hint="all branches are always built, so a function that calls itself in one never ends: "
+            "gf.while_loop repeats",
+        )
 
 
 def require_callable(fn: Any, count: int, what: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from graphflow.ir.dtypes import DType, as_dtype
 
+_BLOCK = 1 << 20  # elements that are looked at together
 _SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
@@ -200,7 +201,11 @@ def magnitude(array: np.ndarray) -> float:
     """
     if as_dtype(array.dtype).kind in ("string", "bool") or not array.size:
         return 0.0
-    with np.errstate(all="ignore"):
-        found = np.abs(_plain(array).astype(np.float64))
-    finite = found[np.isfinite(found)]
-    return float(np.max(finite)) if finite.size else 0.0
+    # In blocks: a weight of 2 GB is looked at without three copies of it in doubles.
+    flat, most = (array.reshape(-1) if array.flags.c_contiguous else array.flat), 0.0
+    for start in range(0, array.size, _BLOCK):
+        with np.errstate(all="ignore"):
+            found = np.abs(_plain(flat[start : start + _BLOCK]).astype(np.float64))
+        finite = found[np.isfinite(found)]
+        most = max(most, float(np.max(finite))) if finite.size else most
+    return most

@@ -28,6 +28,7 @@ from graphflow.ir.opdef import OpDef
 from graphflow.optimizer.pattern import Match, Plan
 from graphflow.optimizer.rewriter import Rewriter
 from graphflow.optimizer.rule import Applicable, Decline, Rule
+from graphflow.optimizer.rule_answer import disown_strays, is_from_outside, refuse_circle, refuse_strays
 
 LIMIT = 8
 """Rules may fire this many times the number of nodes."""
@@ -242,6 +243,7 @@ class Driver:
         self.strict = strict
         self.result = DriverResult()
         self._broken = index.named(rewriter.journal.excluded)
+        self._from_outside = {rule.name for rule in index.rules if is_from_outside(rule)}
         self._recent: deque[str] = deque(maxlen=_RECENT)
         self._meter = rewriter.journal.meter
 
@@ -307,11 +309,15 @@ class Driver:
         builder = rewriter.builder.standing_for(match.nodes, rule.name)
         try:
             answer = rule.function(match, builder)
+            if rule.name in self._from_outside:
+                refuse_strays(rule, rewriter)
+                refuse_circle(rule, match, answer)
             if answer is None or isinstance(answer, Decline):
                 rewriter.discard_made()
                 return answer or False
             return rewriter.replace(match.root, answer, rule.name, kind=rule.kind)
         except Exception as error:
+            disown_strays(rewriter)
             rewriter.discard_made()
             self._report(rule, match.root, error)
             return False

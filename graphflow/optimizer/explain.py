@@ -5,7 +5,7 @@ pass that changed something and for each rule that fired, and the reasons of tho
 
                     nodes     FLOP    weights  planned peak
     as built          391   8.21 G    97.8 MB         13 MB
-    after O2          143   8.20 G    97.5 MB         12 MB   (0.31 s)   -8 %
+    after O2          143   8.20 G    97.5 MB         12 MB   (0.31 s)   planned peak -8 %
 
     pass          rule             fired  effect               evidence
     canonicalize  log_of_softmax       1  -1 nodes, -128 FLOP  rounding, sampled

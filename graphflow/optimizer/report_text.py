@@ -58,8 +58,8 @@ def totals_text(report: Report, first: str = "as built") -> str:
     )
     counted = f"\ncounted with {_sizes_text(unknown, report.journal.sizes)}" if unknown else ""
     change = ""
-    if before.peak_bytes and after.peak_bytes is not None:
-        change = f"   {100 * (after.peak_bytes / before.peak_bytes - 1):+.0f} %"
+    if before.peak_bytes and after.peak_bytes is not None and after.peak_bytes != before.peak_bytes:
+        change = f"   planned peak {100 * (after.peak_bytes / before.peak_bytes - 1):+.0f} %"
     return f"{text}   ({report.seconds:.2f} s){change}{counted}"
 
 

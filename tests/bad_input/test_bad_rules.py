@@ -10,6 +10,7 @@ import pytest
 
 import graphflow as gf
 from graphflow.errors import GraphFlowError, RewriteError
+from graphflow.ir.body import Body
 from graphflow.optimizer.driver import RewriteWarning
 from graphflow.optimizer.journal import Journal
 from graphflow.optimizer.pattern import P, variables
@@ -86,7 +87,30 @@ def grows(match, b):
     return b.atan(b.atan(b.add(match.X, match.X)))
 
 
+@rule(P.tanh(X), safety="exact")
+def takes_the_end(match, b):
+    """tanh(x) = what is made of tanh(x) far below."""
+    return match.rewriter.program.outputs[0]
+
+
+@rule(P.tanh(X), safety="exact")
+def captures_the_end(match, b):
+    """tanh(x) = -y for y what is made of tanh(x) far below, captured by a body."""
+    body = Body("captures")
+    body.outputs = [gf.Builder(body).negative(body.parameter(match.X.type, "y"))]
+    return b.call(match.rewriter.program.outputs[0], body=body.seal())
+
+
+@rule(P.tanh(X), safety="exact")
+def without_builder(match, b):
+    """tanh(x) = if tanh(x) then tanh(x) else x, made behind the builder's back."""
+    b.exp(match.X)
+    with match.output.graph:
+        return gf.cond(gf.sum(match.X) > 0, lambda: match.output * 1.0, lambda: match.X)
+
+
 BROKEN = (raises, refuses, other_type, reads_itself, no_tensor, foreign, too_many)
+CIRCLES = (takes_the_end, captures_the_end, without_builder)
 
 
 def model(*functions) -> gf.Model:
@@ -107,6 +131,37 @@ def test_a_broken_rule_is_named_and_skipped_and_all_else_is_done(broken: Rule) -
     assert [node.op.name for node in small.graph] == ["placeholder", "exp", "tanh"]
     x = np.float32([0.5, -1.0, 2.0])
     assert np.array_equal(small.run({"x": x}, "numpy")["y"], np.tanh(np.exp(x)))
+
+
+@pytest.mark.parametrize("level", ["O1", "O2"])
+@pytest.mark.parametrize("broken", CIRCLES, ids=lambda one: one.name)
+def test_a_rule_that_reads_far_below_what_it_replaces_makes_no_circle(broken: Rule, level: str) -> None:
+    made = model(gf.tanh, gf.sin, gf.cos, gf.sin)
+    said = "reads it, through 'sin'|made sum 'sum' without its builder"
+    with pytest.warns(RewriteWarning, match=f"rule '{broken.name}' failed at tanh.*({said}).*is skipped"):
+        small = gf.optimize(made, level, rules=[broken])
+    gf.verify(small.graph)
+    assert [node.op.name for node in small.graph] == ["placeholder", "tanh", "sin", "cos", "sin"]
+    x = np.float32([0.5, -1.0, 2.0])
+    assert np.array_equal(small.run({"x": x}, "numpy")["y"], np.sin(np.cos(np.sin(np.tanh(x)))))
+    with pytest.raises(RewriteError, match=f"rule '{broken.name}' failed at tanh"):
+        gf.optimize(made, level, rules=[broken], strict=True)
+
+
+def test_a_rule_may_take_what_is_above_and_beside_the_match() -> None:
+    """No circle is seen where there is none."""
+
+    @rule(P.tanh(X), safety="exact")
+    def takes_others(match, b):
+        """tanh(x) = z + abs(x), for z another output."""
+        return b.add(match.rewriter.program.outputs[1], b.abs(match.X))
+
+    with gf.Graph():
+        x = gf.placeholder("x", (3,))
+        y, z = gf.sinh(gf.tanh(gf.sin(x))), gf.erf(gf.sin(x))
+        program = extract([y, z], feeds=[x])
+    optimize(program, rules=[takes_others], strict=True)
+    assert [node.op.name for node in program.order()] == ["placeholder", "sin", "erf", "abs", "add", "sinh"]
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one.name)
@@ -189,6 +244,45 @@ def test_a_body_that_captures_what_it_makes_is_refused() -> None:
         with pytest.raises(GraphFlowError) as caught:
             gf.fori_loop(0, 3, lambda i, c: c + kept[0], x)
     assert "\n  try: " in str(caught.value)
+
+
+def test_a_branch_that_calls_itself_is_refused_before_python_gives_up() -> None:
+    with gf.Graph():
+        x, more = gf.placeholder("x", (3,)), gf.placeholder("more", (), dtype=gf.bool)
+
+        def again() -> gf.Tensor:
+            return gf.cond(more, again, lambda: x)
+
+        with pytest.raises(gf.GraphError, match="lies inside of 48 other branches") as caught:
+            again()
+    assert "gf.while_loop" in str(caught.value)
+
+
+def test_the_deepest_nest_of_branches_is_saved_loaded_and_optimised(tmp_path) -> None:
+    with gf.Graph():
+        x, more = gf.placeholder("x", (3,)), gf.placeholder("more", (), dtype=gf.bool)
+
+        def branch(depth: int) -> gf.Tensor:
+            return gf.cond(more, lambda: branch(depth - 1), lambda: x) if depth else gf.exp(x)
+
+        made = gf.Model(inputs=[x, more], outputs={"y": branch(48)})
+    gf.saved_model.save(tmp_path / "deep", made)
+    loaded = gf.saved_model.load(tmp_path / "deep")
+    feeds = {"x": np.float32([0, 1, 2]), "more": np.array(True)}
+    assert np.array_equal(loaded.run(feeds, "numpy")["y"], made.run(feeds, "numpy", level="O0")["y"])
+    (slope,) = gf.gradients(gf.sum(loaded.outputs["y"]), [loaded.inputs["x"]])
+    assert slope.shape == (3,)
+
+
+def test_a_node_that_was_made_to_read_itself_is_named() -> None:
+    with gf.Graph() as graph:
+        x = gf.placeholder("x", (3,))
+        y = gf.tanh(gf.sin(x))
+        y.node.inputs[0].node.inputs = (y,)
+        with pytest.raises(gf.VerifyError, match=r"'sin'|'tanh'"):
+            gf.verify(graph)
+        with pytest.raises(GraphFlowError, match=r"'sin'|'tanh'"):
+            gf.Model(inputs=[x], outputs={"y": y})
 
 
 def test_warnings_name_a_rule_once() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import graphflow as gf
 from graphflow.optimizer.report_json import read_report
 from tests.cli.conftest import Answer
 
@@ -34,6 +35,15 @@ def test_json_has_every_edit(call: Call, model: Path) -> None:
 def test_the_story_of_a_tensor(call: Call, model: Path) -> None:
     status, out, _ = call("explain", model, "--tensor", "head/y")
     assert status == 0 and out.startswith("head/y ") and "head/exp" in out
+
+
+def test_an_output_is_found_by_the_name_that_the_model_has_for_it(call: Call, tmp_path: Path) -> None:
+    with gf.Graph():
+        x = gf.placeholder("x", (3,))
+        made = gf.Model(inputs=[x], outputs={"answer": gf.exp(x * 1.0, name="inner")})
+    gf.saved_model.save(tmp_path / "model", made)
+    status, out, err = call("explain", tmp_path / "model", "--tensor", "answer")
+    assert (status, err) == (0, "") and out.startswith("inner ")
 
 
 def test_an_unknown_tensor_gets_a_suggestion(call: Call, model: Path) -> None:

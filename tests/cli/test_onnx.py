@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,3 +54,43 @@ def test_a_damaged_file(call: Call, tmp_path: Path) -> None:
     path.write_bytes(b"no model at all")
     status, _, err = call("show", path)
     assert status == 1 and "no ONNX model" in err and "try: " in err
+
+
+def test_nodes_stand_in_the_file_and_not_on_a_line_of_the_command(call: Call, file: Path) -> None:
+    status, out, err = call("explain", file, "--tensor", "y")
+    assert (status, err) == (0, "") and f"{file.name} (" in out
+    text = call("show", file, "--text").out
+    assert f'"{file.name}":0 "' in text and "runpy" not in text and ".py" not in text
+
+
+WRONG = """
+from graphflow.optimizer.pattern import P, variables
+from graphflow.optimizer.rule import rule
+
+X = variables("X")[0]
+
+@rule(P.relu(X), safety="exact")
+def relu_is_abs(m, b):
+    "relu(x) = |x|, which is wrong."
+    return b.abs(m.X)
+"""
+
+
+def test_what_bisect_writes_fails_until_the_rule_is_mended(call: Call, file: Path, tmp_path: Path) -> None:
+    rules, folder = tmp_path / "wrong.py", tmp_path / "found"
+    rules.write_text(WRONG)
+    np.savez(tmp_path / "inputs.npz", x=np.float32([[1, -2, -3]]))
+    found = call("bisect", file, "--input", tmp_path / "inputs.npz", "--rules", rules, "-o", folder)
+    assert found.status == 1
+    assert "relu_is_abs in canonicalize" in found.out and f"({file.name} (" in found.out
+
+    def written() -> Callable[[], None]:
+        space: dict[str, Any] = {"__file__": str(folder / "test_relu_is_abs.py")}
+        exec((folder / "test_relu_is_abs.py").read_text(), space)
+        test: Callable[[], None] = space["test_relu_is_abs"]
+        return test
+
+    with pytest.raises(AssertionError, match="is the first to part"):
+        written()()
+    rules.write_text(WRONG.replace("b.abs(m.X)", "None"))
+    written()()

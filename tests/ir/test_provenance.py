@@ -34,4 +34,4 @@ def test_code_without_a_file_has_an_origin_too() -> None:
 
 def test_origins_are_shared_and_short() -> None:
     assert origin_at("/a/b.py", 3) is origin_at("/a/b.py", 3)
-    assert str(Origin("/a/b.py", 3)) == "b.py:3" and str(Origin("m.onnx", 0, "Conv_1")) == "m.onnx:0 (Conv_1)"
+    assert str(Origin("/a/b.py", 3)) == "b.py:3" and str(Origin("m.onnx", 0, "Conv_1")) == "m.onnx (Conv_1)"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from graphflow.optimizer import closeness
 from graphflow.optimizer.closeness import distance, judge
 
 NAN, INF = np.nan, np.inf
@@ -84,3 +85,12 @@ def test_a_distance_is_json_and_text() -> None:
     found = distance(np.array([[1.0, 2.0]]), np.array([[1.0, NAN]]))
     assert found.to_dict()["ulps"] == "inf" and found.to_dict()["place"] == [0, 1]
     assert str(found).startswith("2.0 became nan at [0, 1], apart")
+
+
+def test_the_magnitude_of_what_is_larger_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closeness, "_BLOCK", 4)
+    array = np.arange(-7.0, 6.0, dtype=np.float32)
+    assert closeness.magnitude(array) == 7.0
+    assert closeness.magnitude(np.broadcast_to(array[:, None], (13, 3)).T) == 7.0
+    assert closeness.magnitude(np.float32([1, NAN, INF, 2, -INF] * 3)) == 2.0
+    assert closeness.magnitude(np.full(9, NAN)) == 0.0

@@ -40,16 +40,17 @@ def _inner(tensor: Tensor, op_name: str, rewriter: Rewriter, places: Places) -> 
 
 
 def rms_norm(node: Node, rewriter: Rewriter, places: Places) -> Found | None:
-    """multiply(x, rsqrt(add(mean(square(x)), e))), and a scale of the normalized axes."""
+    """multiply(x, rsqrt(add(mean(square(x)), e))), with e or without, and a scale of the normalized axes."""
     for x, factor in (node.inputs, node.inputs[::-1]):
         nodes = _chain(factor, ("rsqrt", "add", "mean", "square"), rewriter, places)
-        if nodes is None or nodes[3].inputs[0] is not x:
+        nodes = nodes or _chain(factor, ("rsqrt", "mean", "square"), rewriter, places)
+        if nodes is None or nodes[-1].inputs[0] is not x:
             continue
-        total, mean = nodes[1], nodes[2]
-        epsilon = total.inputs[1] if total.inputs[0] is mean.output else total.inputs[0]
+        total, mean = nodes[1], nodes[-2]
+        added = [tensor for tensor in total.inputs if tensor is not mean.output] if len(nodes) == 4 else []
         axes = tuple(mean.attrs["axis"])
         whole = axes == tuple(range(x.ndim - len(axes), x.ndim)) and mean.attrs["keepdims"]
-        if not whole or rewriter.splat(epsilon) is None:
+        if not whole or any([rewriter.splat(epsilon) is None for epsilon in added]):
             continue
         scaled = _scale_of(node, len(axes), rewriter, places)
         last = node if scaled is None else scaled
@@ -179,7 +180,7 @@ def _source(tensor: Tensor, made: set[Tensor]) -> Tensor:
     return tensor
 
 
-_BETWEEN = ("reshape", "astype", "where", "add", "multiply", "divide", "tanh")
+_BETWEEN = ("reshape", "astype", "where", "add", "subtract", "multiply", "divide", "tanh")
 
 
 def _walk(
@@ -203,26 +204,45 @@ def _walk(
             return [*walked, node]
         if node.op.name in between:
             walked.append(node)
-            pending += [(one, depth + 1) for one in reversed(_onwards(node, rewriter))]
+            below = walked[-2] if depth else None
+            pending += [(one, depth + 1) for one in reversed(_onwards(node, below, rewriter))]
     return None
 
 
-def _onwards(node: Node, rewriter: Rewriter) -> list[Tensor]:
-    """The operands through which the scores may come."""
-    inputs = node.inputs
+def _onwards(node: Node, below: Node | None, rewriter: Rewriter) -> list[Tensor]:
+    """The operands through which the scores may come.
+
+    Arguments:
+        below: the node that reads this one, if it is between the products too.
+    """
+    first, inputs = node.inputs[0], node.inputs
     if node.op.name == "where":
         return [one for one in inputs[1:] if rewriter.splat(one) is None]
     if node.op.name in ("multiply", "divide"):
-        return (
-            [inputs[0]]
-            if rewriter.splat(inputs[1]) is not None
-            else [
-                one
-                for one in inputs[1:]
-                if rewriter.splat(inputs[0]) is not None and node.op.name == "multiply"
-            ]
-        )
-    return list(inputs)
+        if rewriter.splat(inputs[1]) is not None:
+            return [first]
+        if node.op.name == "divide":
+            return []
+        if rewriter.splat(first) is not None:
+            return [inputs[1]]
+        pairs = ((first, inputs[1]), (inputs[1], first))
+        return [scores for scores, kept in pairs if below is not None and _keeps(kept, node, below, rewriter)]
+    return [first] if node.op.name == "subtract" else list(inputs)
+
+
+def _keeps(kept: Tensor, product: Node, below: Node, rewriter: Rewriter) -> bool:
+    """Whether a factor b of the scores s is a mask, as in s b - 1e4 (1 - b)."""
+    if below.op.name not in ("add", "subtract") or product.output not in below.inputs:
+        return False
+    values = _array(kept)
+    if values is not None:
+        return bool(((values == 0) | (values == 1)).all())
+    added = below.inputs[1] if below.inputs[0] is product.output else below.inputs[0]
+    if added.node.op.name != "multiply":
+        return False
+    away = next((one.node for one in added.node.inputs if rewriter.splat(one) is None), added.node)
+    others = [one for one in away.inputs if one is not kept]
+    return away.op.name == "subtract" and len(others) == 1 and rewriter.splat(others[0]) == 1
 
 
 def _around(product: Node, rewriter: Rewriter, places: Places) -> list[Node]:
@@ -246,14 +266,24 @@ def _around(product: Node, rewriter: Rewriter, places: Places) -> list[Node]:
 
 def _mask_kind(between: Sequence[Node]) -> str:
     """How the scores are masked: "", "causal" or "masked"."""
-    places = [place for place, one in enumerate(between) if one.op.name in ("where", "add")]
+    places = [place for place, one in enumerate(between) if one.op.name in ("where", "add", "subtract")]
     if not places:
         return ""
-    allowed = _allowed(between[places[0]], between[places[0] + 1]) if len(places) == 1 else None
-    if allowed is None or allowed.ndim < 2:
+    scores = between[places[0] + 1]
+    allowed = _allowed(between[places[0]], scores) if len(places) == 1 else None
+    if allowed is None or allowed.ndim < 2 or not _is_kept(allowed, scores, between[places[0] + 2 :]):
         return "masked"
     lower = np.tril(np.ones(allowed.shape[-2:], dtype=bool))
     return "causal" if np.array_equal(allowed, np.broadcast_to(lower, allowed.shape)) else "masked"
+
+
+def _is_kept(allowed: np.ndarray, scores: Node, above: Sequence[Node]) -> bool:
+    """Whether what multiplies the masked scores, if anything does, is one number or 1 where they count."""
+    if scores.op.name != "multiply":
+        return True
+    factor = scores.inputs[1] if scores.inputs[0] in above[0].outputs else scores.inputs[0]
+    kept = _array(factor)
+    return kept is not None and (kept.size == 1 or np.array_equal(kept, allowed))
 
 
 _FORBIDDEN = -9e3
@@ -269,6 +299,8 @@ def _allowed(mask: Node, scores: Node) -> np.ndarray | None:
             return None
         return condition if kept else ~condition
     added = _array(mask.inputs[1 if mask.inputs[0] in scores.outputs else 0])
+    if added is not None and mask.op.name == "subtract":
+        added = -added
     if added is None or not ((added == 0) | (added <= _FORBIDDEN)).all():
         return None
     return np.asarray(added == 0)

@@ -11,7 +11,7 @@ import numpy as np
 from graphflow.ir.builder import Builder
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import FIRST, FLOAT, INTEGER, REAL, X, Y, filled, fitted
+from graphflow.optimizer.rules.common import FIRST, FLOAT, INTEGER, REAL, X, Y, filled, fitted, in_place_of
 
 # Neutral elements
 
@@ -112,13 +112,13 @@ def double_negation(m: Match, b: Builder) -> Answer:
 @rule(P.add(X, P.negative(Y)), safety="exact")
 def add_negative(m: Match, b: Builder) -> Answer:
     """x + (-y) = x - y."""
-    return b.subtract(m.X, m.Y)
+    return in_place_of(m, b.subtract(m.X, m.Y))
 
 
 @rule(P.subtract(X, P.negative(Y)), safety="exact")
 def subtract_negative(m: Match, b: Builder) -> Answer:
     """x - (-y) = x + y."""
-    return b.add(m.X, m.Y)
+    return in_place_of(m, b.add(m.X, m.Y))
 
 
 @rule([P.multiply(P.negative(X), P.negative(Y)), P.divide(P.negative(X), P.negative(Y))], safety="exact")

@@ -120,20 +120,35 @@ _VARIANCES = [
 ]
 
 
+_SPREADS = [P.add(variance, EPSILON).named("SPREAD") for variance in _VARIANCES] + _VARIANCES
+_CENTERED = P.subtract(X, CENTER)
+
+
 @rule(
     [
         pattern
-        for variance in _VARIANCES
+        for spread in _SPREADS
         for pattern in (
-            P.divide(P.subtract(X, CENTER), P.sqrt(P.add(variance, EPSILON))),
-            P.multiply(P.subtract(X, CENTER), P.rsqrt(P.add(variance, EPSILON))),
-            P.multiply(P.subtract(X, CENTER), P.reciprocal(P.sqrt(P.add(variance, EPSILON)))),
+            P.divide(_CENTERED, P.sqrt(spread)),
+            P.multiply(_CENTERED, P.rsqrt(spread)),
+            P.multiply(_CENTERED, P.reciprocal(P.sqrt(spread))),
+            P.multiply(_CENTERED, P.pow(spread, -0.5)),
         )
+    ]
+    + [
+        P.divide(
+            _CENTERED,
+            P.where(P.equal(variance, 0), 0, P.sqrt(P.where(P.equal(variance, 0), 1, variance))),
+        )
+        for variance in _VARIANCES
     ],
     **_TAG,
 )
 def layer_norm_form(m: Match, b: Builder) -> Answer:
-    """(x - mean) / sqrt(mean((x - mean)^2) + e) = layer_norm(x), over all axes from one on."""
+    """(x - mean) / sqrt(mean((x - mean)^2) + e) = layer_norm(x), over all axes from one on.
+
+    Without e, as in (x - mean) / std, e is 0: slices of equal elements are NaN, as they were.
+    """
     x, axes = m.X, tuple(m.AXES)
     inner = x.shape[axes[0] :] if axes else ()
     if axes != tuple(range(x.ndim - len(axes), x.ndim)) or not axes or x.dtype.kind != "float":
@@ -141,7 +156,7 @@ def layer_norm_form(m: Match, b: Builder) -> Answer:
     if not all([isinstance(size, int) and size for size in inner]):
         return decline("layer_norm needs static sizes of 1 or more along the normalized axes")
     count = elements(inner)
-    epsilon = m.splat(m.EPSILON)
+    epsilon = m.splat(m.EPSILON) if "SPREAD" in m.labels else 0.0
     if epsilon is None or not epsilon >= 0 or not _is_mean(m, m.CENTER, x, axes):
         return None
     if any([node.op.name == "sum" for node in m.nodes]) and not _is_share(m, count):
@@ -222,20 +237,21 @@ def shift_layer_norm(m: Match, b: Builder) -> Answer:
 
 # A scale or an offset inside of a normalization, drawn out of it
 
-_SQUARES = P.add(P.mean(P.square(X), axis=AXES, keepdims=True), EPSILON).named("SQUARES")
-_ROOTS = [P.rsqrt(_SQUARES), P.reciprocal(P.sqrt(_SQUARES))]
+_MEAN = P.mean(P.square(X), axis=AXES, keepdims=True).named("SQUARES")
+_SQUARES = [P.add(P.mean(P.square(X), axis=AXES, keepdims=True), EPSILON).named("SQUARES"), _MEAN]
+_ROOTS = [root for squares in _SQUARES for root in (P.rsqrt(squares), P.reciprocal(P.sqrt(squares)))]
 
 
 @rule(
     [P.multiply(X, P.multiply(root, S)) for root in _ROOTS]
     + [P.multiply(P.multiply(X, S), root) for root in _ROOTS]
-    + [P.divide(P.multiply(X, S), P.sqrt(_SQUARES))],
+    + [P.divide(P.multiply(X, S), P.sqrt(squares)) for squares in _SQUARES],
     **_TAG,
 )
 def scale_inside_norm(m: Match, b: Builder) -> Answer:
     """x (s rsqrt(mean(x^2) + e)) = (s x) rsqrt(mean(x^2) + e) = (x rsqrt(mean(x^2) + e)) s."""
     x, scale = m.X, m.S
-    if x.dtype.kind != "float" or m.splat(m.EPSILON) is None or scale is x:
+    if x.dtype.kind != "float" or not _is_plain(m) or scale is x:
         return None
     lead = scale.shape[: max(0, scale.ndim - len(m.AXES))]
     if scale.shape[-1:] != x.shape[-1:] or any([size != 1 for size in lead]):
@@ -246,6 +262,11 @@ def scale_inside_norm(m: Match, b: Builder) -> Answer:
         return decline(f"{used.name} has other users")
     made = b.multiply(b.multiply(x, b.rsqrt(m.SQUARES.tensor)), scale)
     return in_place_of(m, made)
+
+
+def _is_plain(m: Match) -> bool:
+    """Whether what is under the root is a mean square, with one number added or none."""
+    return m.SQUARES.node.op.name == "mean" or m.splat(m.EPSILON) is not None
 
 
 FACTOR = variables("FACTOR")[0]
@@ -274,13 +295,20 @@ def _centered_by(node: Node) -> Node | None:
 
 
 @rule(
-    [P.divide(X, P.sqrt(_SQUARES).named("ROOT"))]
-    + [P.multiply(X, P.reciprocal(P.sqrt(_SQUARES).named("ROOT")).named("SHARE"))],
+    [
+        pattern
+        for squares in _SQUARES
+        for pattern in (
+            P.divide(X, P.sqrt(squares).named("ROOT")),
+            P.multiply(X, P.reciprocal(P.sqrt(squares).named("ROOT")).named("SHARE")),
+            P.multiply(X, P.pow(squares, -0.5).named("ROOT")),
+        )
+    ],
     **_TAG,
 )
 def divide_by_root_mean_square(m: Match, b: Builder) -> Answer:
-    """x / sqrt(mean(x^2) + e) = x rsqrt(mean(x^2) + e), as gf.nn.rms_norm writes it."""
-    if m.X.dtype.kind != "float" or m.splat(m.EPSILON) is None:
+    """x / sqrt(mean(x^2) + e) = x rsqrt(mean(x^2) + e), as gf.nn.rms_norm writes it; also without e."""
+    if m.X.dtype.kind != "float" or not _is_plain(m):
         return None
     root = m.SHARE if "SHARE" in m.labels else m.ROOT
     if not (root.has_one_use and m.ROOT.has_one_use):

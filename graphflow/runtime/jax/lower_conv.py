@@ -36,6 +36,10 @@ _MOST_SHIFTS = 32
 
 def xla_conv(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """XLA's own convolution with channels first, as JAX users write it."""
+    if any([isinstance(size, int) and not size for size in w.shape[2:]]):
+        # XLA takes no kernel without elements, of which all sums are 0.
+        places = output_sizes(x.shape[2:], w.shape[2:], strides, padding, dilation, "conv")
+        return jnp.zeros((x.shape[0], w.shape[0], *places), x.dtype)
     return lax.conv_general_dilated(
         x,
         w,

@@ -21,7 +21,7 @@ Q, KV = (2, 4, 6, 8), (2, 2, 6, 8)
 
 
 def program_of(
-    build: Callable[..., Any], *shapes: Sequence[int], level: str = "O2"
+    build: Callable[..., Any], *shapes: Sequence[int], level: str = "O2", exclude: Sequence[str] = ()
 ) -> tuple[Program, Program]:
     """What a function of placeholders gives, as built and optimised."""
     with gf.Graph():
@@ -29,7 +29,7 @@ def program_of(
         made = build(*feeds)
         fetches = list(made) if isinstance(made, (list, tuple)) else [made]
         plain = extract(fetches, feeds=feeds)
-        return plain, optimize(extract(fetches, feeds=feeds), level, strict=True)
+        return plain, optimize(extract(fetches, feeds=feeds), level, strict=True, exclude=exclude)
 
 
 def calls(program: Program) -> list[tuple[str, str]]:
@@ -262,6 +262,74 @@ LOWER = np.tril(np.ones((Q[-2], Q[-2]), bool))
 def test_masks_are_told_apart_by_what_they_let_through(mask: Any, title: str) -> None:
     _, program = program_of(lambda q, k, v: gf.matmul(gf.nn.softmax(mask(_scores(q, k))), v), Q, Q, Q)
     assert calls(program) == [("attention", title)]
+
+
+ONES = LOWER.astype("float32")
+GAPS = np.where(np.arange(Q[-2]) == 2, 0, ONES).astype("float32")
+
+KEPT = [
+    (lambda s, b: s * b - 1e4 * (1 - b), ONES, "causal_attention"),
+    (lambda s, b: s * b - 1e9 * (1 - b), ONES, "causal_attention"),
+    (lambda s, b: b * s + -10000.0 * (1.0 - b), ONES, "causal_attention"),
+    (lambda s, b: s * b + 1e4 * (b - 1), ONES, "causal_attention"),
+    (lambda s, b: s - 1e4 * (1 - b), ONES, "causal_attention"),
+    (lambda s, b: s * b - 1e4 * (1 - b), GAPS, "masked_attention"),
+    (lambda s, b: s * b - 5.0 * (1 - b), ONES, "masked_attention"),
+    (lambda s, b: s * b - 1e4 * (1 - ONES), GAPS, "masked_attention"),
+]
+
+
+@pytest.mark.parametrize(("mask", "kept", "title"), KEPT)
+@pytest.mark.parametrize("fed", [False, True])
+def test_masks_that_keep_and_put_away(mask: Any, kept: np.ndarray, title: str, fed: bool) -> None:
+    """As GPT-2 has them: the number that puts away is finite, so rows of which all is masked have weights."""
+
+    def attention(q: Any, k: Any, v: Any, *given: Any) -> Any:
+        b = given[0] if given else gf.constant(kept)
+        return gf.matmul(gf.nn.softmax(mask(_scores(q, k), b)), v)
+
+    plain, program = program_of(attention, Q, Q, Q, *[kept.shape] * fed)
+    other = (
+        fed and mask is KEPT[-1][0]
+    )  # what is kept and what is put away have nothing to do with each other
+    assert calls(program) == ([] if other else [("attention", "masked_attention" if fed else title)])
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=Q).astype("float32") for _ in range(3)] + [kept * 0] * fed
+    for feeds in (arrays, arrays[:3] + [kept] * fed):
+        unnamed = program_of(attention, Q, Q, Q, *[kept.shape] * fed, exclude=["name_attention"])[1]
+        assert calls(unnamed) == []
+        assert_same_bits(values(program, feeds)[0], values(unnamed, feeds)[0])
+        np.testing.assert_allclose(values(program, feeds)[0], values(plain, feeds)[0], rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        lambda s, m: s * m,  # a gate, not a mask
+        lambda s, m: s * m + 1.0,
+        lambda s, m: s * gf.constant(np.float32(2 * ONES)) - gf.constant(np.float32(1e4 * (1 - ONES))),
+        lambda s, m: gf.subtract(m, s),
+        lambda s, m: gf.divide(s, m),
+    ],
+)
+def test_what_scales_scores_one_by_one_is_no_mask(scores: Any) -> None:
+    _, program = program_of(
+        lambda q, k, v, m: gf.matmul(gf.nn.softmax(scores(_scores(q, k), m)), v), Q, Q, Q, ONES.shape
+    )
+    assert calls(program) == []
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_rms_norm_without_epsilon(scaled: bool) -> None:
+    plain, program = program_of(
+        lambda x, s: x / gf.sqrt(gf.mean(x**2, axis=-1, keepdims=True)) * (s if scaled else 1.0),
+        (4, 5, 8),
+        (8,),
+    )
+    assert calls(program) == [("rms_norm", "rms_norm")]
+    assert_equal_values(plain, program)
+    zeros = [np.zeros((4, 5, 8), np.float32), np.ones(8, np.float32)]
+    assert np.isnan(values(program, zeros)[0]).all() and np.isnan(values(plain, zeros)[0]).all()
 
 
 def test_rows_without_any_allowed_score_may_be_guarded() -> None:

@@ -17,9 +17,11 @@ TANH = "e = add(tanh(multiply(0.7978845608, add(x, multiply(0.044715, pow(x, 3.0
 CUBE = "e = add(tanh(multiply(multiply(x, 0.7978845608), add(multiply(0.044715, square(x)), 1.0))), 1.0)"
 CENTER = "c = subtract(x, mean(x, axis=1, keepdims=True))"
 VARIANCE = "v = add(mean(square(c), axis=1, keepdims=True), 1e-5)"
+BARE = "v = mean(square(c), axis=1, keepdims=True)"
 POWER = "v = add(mean(square(x), axis=1, keepdims=True), 1.0)"
 ONES = "broadcast_to(1.0, shape=(7,)), broadcast_to(0.0, shape=(7,))"
 NORM = f"layer_normalization(x, {ONES}, axis=1, epsilon=float(np.float32(1e-5)))"
+BARE_NORM = f"layer_normalization(x, {ONES}, axis=1, epsilon=0.0)"
 
 CASES = [
     Case(
@@ -67,6 +69,17 @@ CASES = [
         f"{X} -> multiply(x, reciprocal(sqrt(add(mean(square(x), axis=1, keepdims=True), 1e-5))))",
         "multiply(x, rsqrt(add(mean(square(x), axis=1, keepdims=True), 1e-5)))",
     ),
+    Case(
+        rules.divide_by_root_mean_square,
+        f"{X} -> divide(x, sqrt(mean(square(x), axis=1, keepdims=True)))",
+        "multiply(x, rsqrt(mean(square(x), axis=1, keepdims=True)))",
+    ),
+    Case(
+        rules.scale_inside_norm,
+        f"{X}, s: float32[7] -> multiply(x, multiply(rsqrt(mean(square(x), axis=1, keepdims=True)), s))",
+        "multiply(multiply(x, rsqrt(mean(square(x), axis=1, keepdims=True))), s)",
+        1e-5,
+    ),
     Case(rules.silu_form, f"{X} -> multiply(sigmoid(x), x)", "silu(x)"),
     Case(rules.silu_form, f"{X} -> divide(x, add(1.0, exp(negative(x))))", "silu(x)"),
     Case(rules.gelu_form, f"{X} -> {ERF}; multiply(multiply(0.5, x), e)", "gelu(x)"),
@@ -94,6 +107,14 @@ CASES = [
         "v = divide(sum(square(c), axis=(1, 2), keepdims=True), 21.0); divide(c, sqrt(add(v, 1.0)))",
         "layer_normalization(x, broadcast_to(1.0, shape=(7, 3)), broadcast_to(0.0, shape=(7, 3)), "
         "axis=1, epsilon=1.0)",
+        1e-5,
+    ),
+    Case(rules.layer_norm_form, f"{X} -> {CENTER}; {BARE}; divide(c, sqrt(v))", BARE_NORM, 1e-5),
+    Case(rules.layer_norm_form, f"{X} -> {CENTER}; {BARE}; multiply(c, rsqrt(v))", BARE_NORM, 1e-5),
+    Case(
+        rules.layer_norm_form,
+        f"{X} -> {CENTER}; {BARE}; z = equal(v, 0.0); divide(c, where(z, 0.0, sqrt(where(z, 1.0, v))))",
+        BARE_NORM,
         1e-5,
     ),
     Case(
@@ -257,6 +278,11 @@ SPELLINGS = [
     ("multiply(x, reciprocal(sqrt(add(mean(pow(x, 2.0), axis=-1, keepdims=True), 1e-6))))", "call"),
     ("multiply(x, expand_dims(rsqrt(add(mean(square(x), axis=-1), 1e-6)), axis=-1))", "call"),
     ("divide(x, pow(add(mean(square(x), axis=1, keepdims=True), 1e-6), 0.5))", "call"),
+    ("multiply(x, rsqrt(mean(square(x), axis=-1, keepdims=True)))", "call"),
+    ("multiply(x, pow(mean(pow(x, 2.0), axis=-1, keepdims=True), -0.5))", "call"),
+    ("multiply(reciprocal(sqrt(mean(multiply(x, x), axis=-1, keepdims=True))), x)", "call"),
+    (f"{CENTER}; divide(c, sqrt(mean(multiply(c, c), axis=1, keepdims=True)))", "layer"),
+    (f"{CENTER}; multiply(c, pow(mean(pow(c, 2.0), axis=1, keepdims=True), -0.5))", "layer"),
 ]
 
 
@@ -265,3 +291,25 @@ SPELLINGS = [
 def test_other_spellings_of_the_same(text: str, name: str, kind: str) -> None:
     program = optimize(build(f"x: {kind} -> {text}"), strict=True)
     assert any(node.op.name.startswith(name) for node in program.order()), list(program.order())
+
+
+@pytest.mark.parametrize("tail", ["divide(c, sqrt(v))", "multiply(c, rsqrt(v))"])
+def test_without_epsilon_rows_that_have_no_spread_stay_nan(tail: str) -> None:
+    x = np.array([[2.0] * 7, [1e-30] + [0.0] * 6, [np.inf] + [0.0] * 6, np.arange(7.0)], np.float32)
+    text = f"{X} -> {CENTER}; {BARE}; {tail}"
+    before, after = build(text), optimize(build(text), strict=True)
+    assert any(node.op.name == "layer_normalization" for node in after.order())
+    old, new = values(before, [x])[0], values(after, [x])[0]
+    np.testing.assert_allclose(new, old, rtol=1e-6)
+    assert np.isnan(new[[0, 2]]).any(axis=1).all() and np.isfinite(new[3]).all()
+
+
+def test_a_sum_of_squares_and_the_spread_of_another_tensor_are_no_norm() -> None:
+    for text in (
+        "x: float32[4,7] -> divide(x, sqrt(sum(square(x), axis=1, keepdims=True)))",
+        "x: float32[4,7], y: float32[4,7] -> divide(x, sqrt(mean(square(y), axis=1, keepdims=True)))",
+        "x: float32[4,7] -> divide(x, sqrt(mean(square(x), axis=0, keepdims=True)))",
+        f"x: float32[4,7], y: float32[4,1] -> {CENTER}; {BARE}; divide(subtract(x, y), sqrt(v))",
+    ):
+        names = {node.op.name for node in optimize(build(text), strict=True).order()}
+        assert not names & {"call", "layer_normalization"}, text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import graphflow as gf
 from graphflow.optimizer.driver import RewriteWarning
 from graphflow.optimizer.pipelines import PIPELINES
+from graphflow.prove.fuzz import hunt
+from graphflow.prove.fuzz.judging import Fault
 
 FLOATS = np.float32([0.5, -1.25, 2.0, 0.25])
 
@@ -78,3 +81,51 @@ def test_a_sum_of_products_with_a_square_among_them() -> None:
     rng = np.random.default_rng(0)
     inputs = {name: rng.normal(size=(2, 2)).astype(np.float32) for name in "xa"}
     assert_levels_agree([x @ x - a @ x, x @ a + x @ x], inputs)
+
+
+def test_sizes_that_the_graph_as_built_refuses_are_no_fault() -> None:
+    """A position taken from another axis may lie outside of this one, which only the sizes tell."""
+    assert hunt(1e9, 101, start=134, graphs=1, backends=["numpy"]).passed
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_groups_that_do_not_divide_a_number_of_channels_known_late(backend: str) -> None:
+    """Four kernels are not three groups: that was found out by NumPy's reshape, not in words."""
+    x, w = gf.placeholder("x", ("n", 3, 4)), gf.placeholder("w", ("out", 1, 2))
+    y = gf.nn.conv(x, w, groups=3)
+    sess = gf.Session(backend=backend)
+    assert sess.run(y, {x: np.ones((2, 3, 4)), w: np.ones((6, 1, 2))}).shape == (2, 6, 3)
+    with pytest.raises(gf.FeedError, match="needs out % 3 == 0"):
+        sess.run(y, {x: np.ones((2, 3, 4)), w: np.ones((4, 1, 2))})
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_factorization_of_a_transform(axis: int) -> None:
+    """XLA gave the transform the layout by columns of the factorization, and then refused to run it."""
+    x = gf.placeholder("x", (3, 5, 4))
+    values = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+    wanted = np.linalg.svd(np.fft.rfft(values, axis=axis), compute_uv=False)
+    made = gf.Session(backend="jax").run(gf.linalg.svdvals(gf.fft.rfft(x, axis=axis)), {x: values})
+    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_sizes_under_two_names_behind_a_negation() -> None:
+    """The sum had the size 3 * (n // 3), and the difference in its place n, which was warned about."""
+    assert hunt(1e9, 305, start=105, graphs=1, levels=["O1"], backends=["numpy"]).passed
+
+
+def test_kernels_without_elements() -> None:
+    """XLA refuses a window of size 0; all its sums are 0."""
+    x, w = gf.placeholder("x", (2, 1, 0)), gf.placeholder("w", (3, 1, 0))
+    y = gf.nn.conv(x, w, padding=1)
+    feeds = {x: np.zeros((2, 1, 0), np.float32), w: np.zeros((3, 1, 0), np.float32)}
+    for backend, level in (("numpy", "O2"), ("jax", "O0"), ("jax", "O2")):
+        made = gf.Session(backend=backend, level=level).run(y, feeds)
+        assert np.array_equal(made, np.zeros((2, 3, 3))), (backend, level)
+
+
+def test_a_message_that_counts_nodes_is_the_same_for_fewer() -> None:
+    """So that what a backend refuses is made small, too."""
+    first = Fault("failed", "jax", "O0", "XLA cannot compile the program of 30 nodes: of 'a'")
+    assert first.same(replace(first, what="XLA cannot compile the program of 2 nodes: of 'b'"))
+    assert not first.same(replace(first, what="XLA runs out of memory"))
