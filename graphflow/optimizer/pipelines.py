@@ -37,6 +37,7 @@ from graphflow.optimizer.passes.matmul_chain import MatmulChain
 from graphflow.optimizer.passes.merge_products import MergeProducts
 from graphflow.optimizer.passes.mixed_precision import MixedPrecision
 from graphflow.optimizer.passes.name_composites import NameComposites
+from graphflow.optimizer.passes.pack_weights import PackWeights
 from graphflow.optimizer.passes.place import Place
 from graphflow.optimizer.passes.product_layout import ProductLayout
 from graphflow.optimizer.passes.rematerialize import Rematerialize
@@ -62,6 +63,7 @@ PASSES: dict[str, type[Pass]] = {
         Unroll,
         Fuse,
         Layout,
+        PackWeights,
         ProductLayout,
         ScanSums,
         MixedPrecision,

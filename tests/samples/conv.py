@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphflow.ops.packed_conv import packed
 from tests.samples import sample
 from tests.samples.elementwise import BF16, F16
 
@@ -132,3 +133,34 @@ for _tile, _size in ((2, 16), (4, 36)):
     sample("winograd_conv", _draw(2, 6, 5, 3), _draw(_size, 3, 4), padding=1, tile=_tile)
     sample("winograd_conv", _draw(1, 9, 4, 2), _draw(_size, 2, 1), padding=((0, 2), (3, 0)), tile=_tile)
 sample("winograd_conv", _draw(0, 6, 5, 3), _draw(16, 3, 4))
+
+# image, weights that the panels are made of, result, lanes, attributes
+_PACKED = [
+    ((5, 7), (7, 10), (5, 10), 4, {}),
+    ((1, 3), (3, 1), (1, 1), 16, {"lower": 0.0, "upper": 6.0}),
+    ((0, 3), (3, 5), (0, 5), 4, {}),
+    ((4, 3), (3, 0), (4, 0), 4, {}),
+    ((2, 9, 4), (3, 4, 6), (2, 5, 6), 8, {"strides": 2, "padding": ((2, 0),), "lower": -0.5}),
+    (
+        (2, 7, 6, 8),
+        (3, 2, 4, 10),
+        (2, 3, 4, 10),
+        4,
+        {"strides": (2, 1), "dilation": (1, 2), "groups": 2, "upper": 0.25},
+    ),
+    ((1, 5, 5, 3), (3, 3, 3, 20), (1, 5, 5, 20), 16, {"padding": "same"}),
+    ((1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1), 1, {}),
+]
+for _x, _w, _y, _lanes, _attrs in _PACKED:
+    _panels = packed(_draw(*_w, dtype=np.float32), _attrs.get("groups", 1), _lanes)
+    _given = _draw(*_x, dtype=np.float32), _panels
+    _bias, _addend = _draw(_w[-1], dtype=np.float32), _draw(*_y, dtype=np.float32)
+    _attrs = {"kernel": _w[:-2], "outputs": _w[-1], **_attrs, **_single}
+    sample("packed_conv", *_given, **_attrs)
+    sample("packed_conv", *_given, _bias, bias=True, **_attrs)
+    sample("packed_conv", *_given, _addend, addend=True, **_attrs)
+    sample("packed_conv", *_given, _bias, _addend, bias=True, addend=True, **_attrs)
+_awkward = np.array([[np.nan, 1.0], [np.inf, -np.inf], [-0.0, 0.0], [3e38, 3e38]], np.float32)
+_ones = packed(np.ones((2, 3), np.float32), 1, 2)
+sample("packed_conv", _awkward, _ones, kernel=(), outputs=3, lower=0.0, upper=9.0, gradient=False)
+sample("packed_conv", _awkward, _ones, kernel=(), outputs=3, lower=2.0, upper=1.0, gradient=False)

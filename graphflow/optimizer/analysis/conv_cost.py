@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
+from graphflow.ops.packed_conv import MOST_AXES, is_depthwise
 from graphflow.ops.winograd import tiles
 
-PRODUCT_RATE = 160e9
+PRODUCT_RATE = 190e9
 """Operations a second of a product of large matrices."""
 
 DIRECT_RATE = 120e9
@@ -31,10 +32,23 @@ MOVED_RATE = 20e9
 PATCH_RATE = 2e9
 """Bytes a second of writing out what windows hold."""
 
+PACKED_RATE = 215e9
+"""Operations a second of the kernel for weights in panels; see the operator `packed_conv`."""
+
+NARROW_PACKED_RATE = 120e9
+"""The same where a group's outputs do not fill a panel."""
+
+DEPTHWISE_RATE = 35e9
+"""The same where each output has a channel of its own."""
+
+LEAST_IN_GROUP = 4
+"""Channels, and outputs, that a group needs to have for a vector of a panel to be worth filling."""
+
 MOST_PRODUCTS = 16
 """Groups that are computed as a product each."""
 
 _SHORT_WINDOW = 32
+_PANEL = 16  # outputs of a panel
 _PRODUCT_ROWS, _DIRECT_ROWS = 12, 40  # how many rows it takes to reach half of a rate
 
 
@@ -88,23 +102,24 @@ class Choice:
         return f"{self.algorithm} {1e3 * self.seconds:.3g} ms"
 
 
-def estimates(geometry: Geometry, largest_tile: int = 0) -> list[Choice]:
+def estimates(geometry: Geometry, largest_tile: int = 0, is_packed: bool = False) -> list[Choice]:
     """Each algorithm that can compute a convolution, with its cost.
 
     Arguments:
         largest_tile: of Winograd's algorithm: 0 leaves it out.
+        is_packed: whether weights will be cut into panels where they can be. "packed" then stands for
+            "direct", "dot" and "im2col", which come to the same.
 
     >>> layer = Geometry(196, (14, 14), 256, 256, 1, (3, 3), 50176, 4, (1, 1), (1, 1), True, True)
     >>> min(estimates(layer, 4), key=lambda choice: choice.seconds).algorithm
     'winograd2'
     """
-    found = [Choice("direct", _direct(geometry))]
-    if geometry.groups <= MOST_PRODUCTS and set(geometry.kernel) == {1} and not geometry.padded:
-        found.append(Choice("dot", _dot(geometry)))
+    if is_packed and fits_panels(geometry):
+        found = [Choice("packed", _packed(geometry))]
+    else:
+        found = _plain_products(geometry)
     if geometry.groups > 1 and geometry.groups == geometry.channels:
         found.append(Choice("shifts", _shifts(geometry)))
-    if prod(geometry.kernel) > 1:
-        found.append(Choice("im2col", _im2col(geometry)))
     if fits_winograd(geometry) and geometry.window > _SHORT_WINDOW:
         found += [
             Choice(f"winograd{tile}", winograd_seconds(geometry, tile))
@@ -112,6 +127,32 @@ def estimates(geometry: Geometry, largest_tile: int = 0) -> list[Choice]:
             if tile <= largest_tile
         ]
     return found
+
+
+def _plain_products(geometry: Geometry) -> list[Choice]:
+    """What multiplies by the weights as they are."""
+    found = [Choice("direct", _direct(geometry))]
+    if geometry.groups <= MOST_PRODUCTS and set(geometry.kernel) == {1} and not geometry.padded:
+        found.append(Choice("dot", _dot(geometry)))
+    if prod(geometry.kernel) > 1:
+        found.append(Choice("im2col", _im2col(geometry)))
+    return found
+
+
+def fits_panels(geometry: Geometry) -> bool:
+    """Whether the weights can be cut into panels, and the pass `pack-weights` will do so."""
+    is_plain = geometry.constant and geometry.itemsize == 4 and len(geometry.kernel) <= MOST_AXES
+    return is_plain and fills_vectors(geometry.channels, geometry.outputs, geometry.groups)
+
+
+def fills_vectors(channels: int, outputs: int, groups: int) -> bool:
+    """Whether each group has channels and outputs enough for panels, or each output a channel of its own.
+
+    >>> [fills_vectors(32, outputs, groups) for outputs, groups in ((16, 1), (32, 32), (64, 32), (32, 8))]
+    [True, True, False, True]
+    """
+    is_alone = groups == 1 or is_depthwise(groups, channels, outputs)
+    return is_alone or min(channels // groups, outputs // groups) >= LEAST_IN_GROUP
 
 
 def fits_winograd(geometry: Geometry) -> bool:
@@ -135,6 +176,15 @@ def _direct(geometry: Geometry) -> float:
         return geometry.flops / GROUPED_RATE
     rate = SHORT_RATE if prod(geometry.kernel) > 1 and geometry.window <= _SHORT_WINDOW else DIRECT_RATE
     return geometry.flops / rate * (1 + _DIRECT_ROWS / max(geometry.places, 1))
+
+
+def _packed(geometry: Geometry) -> float:
+    """Products at one rate, and each weight read once."""
+    weights = geometry.window * geometry.outputs * geometry.itemsize
+    rate = NARROW_PACKED_RATE if geometry.outputs // geometry.groups < _PANEL else PACKED_RATE
+    if is_depthwise(geometry.groups, geometry.channels, geometry.outputs):
+        rate = DEPTHWISE_RATE
+    return geometry.flops / rate + weights / MOVED_RATE
 
 
 def _shifts(geometry: Geometry) -> float:

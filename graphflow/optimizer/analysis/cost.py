@@ -218,6 +218,7 @@ _RULES: dict[str, Callable[[Node], int]] = {
         2 * elements(node.inputs[1].type.shape) * _last_kernel(node.outputs[0].type.shape)
     ),
     "winograd_conv": _winograd,
+    "packed_conv": lambda node: 2 * _made(node) * elements(node.inputs[1].type.shape[2:3]),
     "max_pool": _pool,
     "avg_pool": _pool,
     **dict.fromkeys(

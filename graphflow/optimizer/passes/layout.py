@@ -40,12 +40,14 @@ class Layout(Pass):
     Attributes:
         winograd: the largest tile of Winograd's algorithm: 0 for never, 2 or 4.
         timer: the name of what measures algorithms; by default a model estimates them.
+        packed: whether the pass `pack-weights` follows, and the target has kernels for what it makes.
     """
 
     name: ClassVar[str] = "layout"
     breaks: ClassVar[frozenset[str]] = frozenset({"canonical"})
     winograd: int = 0
     timer: str = ""
+    packed: bool = False
 
     def __post_init__(self) -> None:
         if self.winograd not in (0, 2, 4):
@@ -64,8 +66,10 @@ class Layout(Pass):
         if not any([node.op.name in _CONVOLUTIONS for node in rewriter.order()]):
             return PassResult(False)
         timer = TIMERS[self.timer] if self.timer else None
-        algorithms = conv_algorithm.algorithm_rules(self.winograd, timer, context.journal.excluded)
-        rules = [*everywhere(), *algorithms]
+        excluded = context.journal.excluded
+        is_packed = self.packed and "conv_in_panels" not in excluded
+        algorithms = conv_algorithm.algorithm_rules(self.winograd, timer, excluded, is_packed)
+        rules = [*everywhere(is_packed), *algorithms]
         result = run_rules(rewriter, RuleIndex(_TIDY, rules), context.strict)
         return PassResult(result.changed, f"{permutations(rewriter)} permutations of images are left")
 

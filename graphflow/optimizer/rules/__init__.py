@@ -19,6 +19,7 @@ from graphflow.optimizer.rules import (
     layout,
     logic,
     movement,
+    packing,
     pieces,
     product_layout,
     products,
@@ -67,6 +68,7 @@ RULES: tuple[Rule, ...] = (
 PASS_RULES: tuple[Rule, ...] = (
     *layout.RULES,
     *conv_algorithm.RULES,
+    *packing.RULES,
     *product_layout.RULES,
     *whole_forms.RULES,
     *scan_sums.RULES,

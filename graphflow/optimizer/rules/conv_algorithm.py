@@ -31,7 +31,7 @@ _RULE_OF = {
     "winograd2": "conv_by_winograd",
     "winograd4": "conv_by_winograd",
 }
-"""The rule that chooses an algorithm; "direct" needs none."""
+"""The rule that chooses an algorithm; "direct" needs none, and what will be "packed" stays "direct"."""
 
 _CONV = "channels_last_conv"
 _GRADIENTS = (f"{_CONV}_input_gradient", f"{_CONV}_weight_gradient")
@@ -58,7 +58,11 @@ def geometry_of(node: Node) -> Geometry | None:
 
 
 def choices(
-    node: Node, largest_tile: int, timer: Timer | None, excluded: Collection[str] = ()
+    node: Node,
+    largest_tile: int,
+    timer: Timer | None,
+    excluded: Collection[str] = (),
+    is_packed: bool = False,
 ) -> list[Choice]:
     """The algorithms that can compute a node with their costs, the cheapest first; none where unknown.
 
@@ -67,11 +71,12 @@ def choices(
     geometry = geometry_of(node)
     if geometry is None or node.output.dtype.itemsize < 4 or not geometry.flops:
         return []
-    found = estimates(geometry, largest_tile if node.op.name == _CONV else 0)
+    is_forward = node.op.name == _CONV
+    found = estimates(geometry, largest_tile if is_forward else 0, is_packed and is_forward)
     if node.op.name in _GRADIENTS:
         found = [choice for choice in found if choice.algorithm != "im2col"]
     found = [choice for choice in found if _RULE_OF.get(choice.algorithm) not in excluded]
-    if timer is not None and node.op.name == _CONV and len(found) > 1:
+    if timer is not None and is_forward and len(found) > 1:
         seconds = timer(node, [choice.algorithm for choice in found])
         found = [Choice(choice.algorithm, seconds[choice.algorithm]) for choice in found]
     return sorted(found, key=_handicapped)
@@ -89,15 +94,17 @@ def _cheaper(found: Sequence[Choice]) -> str:
 class _Chooser:
     """The rules for given options; what is found for a node serves all of them."""
 
-    def __init__(self, largest_tile: int, timer: Timer | None, excluded: Collection[str]) -> None:
-        self.timer, self.excluded = timer, excluded
+    def __init__(
+        self, largest_tile: int, timer: Timer | None, excluded: Collection[str], is_packed: bool
+    ) -> None:
+        self.timer, self.excluded, self.is_packed = timer, excluded, is_packed
         self.largest_tile = 0 if "conv_by_winograd" in excluded else largest_tile
         self._last: tuple[Node | None, list[Choice]] = (None, [])
 
     def found(self, node: Node) -> list[Choice]:
         """`choices`, remembered for the node that the driver is at."""
         if self._last[0] is not node:
-            found = choices(node, self.largest_tile, self.timer, self.excluded)
+            found = choices(node, self.largest_tile, self.timer, self.excluded, self.is_packed)
             self._last = (node, found)
         return self._last[1]
 
@@ -153,7 +160,10 @@ def _winograd(node: Node, b: Builder, tile: int) -> Answer:
 
 
 def algorithm_rules(
-    largest_tile: int = 0, timer: Timer | None = None, excluded: Collection[str] = ()
+    largest_tile: int = 0,
+    timer: Timer | None = None,
+    excluded: Collection[str] = (),
+    is_packed: bool = False,
 ) -> list[tuple[Rule, EveryNode]]:
     """The rules, each with the nodes that it is tried at.
 
@@ -161,8 +171,9 @@ def algorithm_rules(
         largest_tile: of Winograd's algorithm: 0 (never), 2 or 4.
         timer: measures what algorithms take; the model estimates it where there is none.
         excluded: names of rules whose algorithms are not even compared.
+        is_packed: whether the pass `pack-weights` follows.
     """
-    chooser = _Chooser(largest_tile, timer, excluded)
+    chooser = _Chooser(largest_tile, timer, excluded, is_packed)
     forward = EveryNode(lambda op, child_ops: op.name == _CONV)
     all_three = EveryNode(lambda op, child_ops: op.name == _CONV or op.name in _GRADIENTS)
     return [

@@ -6,7 +6,7 @@ through what comes next, so that permutations meet and cancel, or end up at the 
 
 For one image, convolutions in groups of few channels on many places stay as they are, with the single-channel
 ones behind them: with channels first a group is one matrix as it lies in memory, and channels are shuffled in
-long pieces.
+long pieces. Not so where weights will be cut into panels, which are for channels that come last.
 
 An operator of several images moves if that saves more than it costs: the elements of permuted operands
 against those that would have to be permuted for it. Constants are permuted when compiling.
@@ -23,6 +23,8 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Size
 from graphflow.ir.node import Node, Tensor
 from graphflow.ops.channels_last import image_first, image_last, kernel_first, kernel_last
+from graphflow.ops.packed_conv import MOST_AXES
+from graphflow.optimizer.analysis.conv_cost import fills_vectors
 from graphflow.optimizer.analysis.cost import elements
 from graphflow.optimizer.driver import EveryNode
 from graphflow.optimizer.pattern import Match
@@ -141,13 +143,26 @@ def _back(match: Match, b: Builder, made: Tensor) -> Answer:
 # Rules
 
 
-def channels_last(match: Match, b: Builder) -> Answer:
-    """conv(x, w) = permute(channels_last_conv(permute(x), permute(w))), and its gradients likewise."""
+class _Mover:
+    """The rule that moves channels, for targets whose weights will be cut into panels, or not."""
+
+    def __init__(self, is_packed: bool) -> None:
+        self.is_packed = is_packed
+
+    def channels_last(self, match: Match, b: Builder) -> Answer:
+        """conv(x, w) = permute(channels_last_conv(permute(x), permute(w))), and its gradients likewise."""
+        node = match.root
+        if not node.output.dtype.is_floating:
+            return decline("a convolution of integers is no faster with channels last")
+        if node.op.name == "conv" and any([elements((size,)) == 0 for size in node.inputs[1].shape[2:]]):
+            return decline("its kernels have no elements")
+        if _is_faster_first(node, self.is_packed):
+            return decline("its groups of few channels on many places are quicker with channels first")
+        return _with_channels_last(match, b)
+
+
+def _with_channels_last(match: Match, b: Builder) -> Answer:
     node = match.root
-    if not node.output.dtype.is_floating:
-        return decline("a convolution of integers is no faster with channels last")
-    if _is_faster_first(node):
-        return decline("its groups of few channels on many places are quicker with channels first")
     *orders, back = _CONVOLUTIONS[node.op.name]
     given = []
     for tensor, order in zip(node.inputs, orders):
@@ -175,38 +190,46 @@ _NEAR = 8
 _MOVING = ("reshape", "permute_dims")
 
 
-def _is_faster_first(node: Node) -> bool:
+def _is_faster_first(node: Node, is_packed: bool) -> bool:
     """Whether a convolution is a product a group, each of few channels, or works on what such a one made."""
     x, w = node.inputs
     groups = node.attrs["groups"]
     if node.op.name != "conv" or groups == 1 or node.output.dtype.itemsize < 4:
         return False
     if groups != x.shape[1] or groups != w.shape[0]:
-        return _is_narrow_product(node)
+        return _is_narrow_product(node, is_packed)
     for _ in range(_NEAR):
         maker = x.node
         if maker.op.name == "conv":
-            return _is_narrow_product(maker)
+            return _is_narrow_product(maker, is_packed)
         if not maker.inputs or not ("elementwise" in maker.op.traits or maker.op.name in _MOVING):
             return False
         x = maker.inputs[0]
     return False
 
 
-def _is_narrow_product(node: Node) -> bool:
+def _is_narrow_product(node: Node, is_packed: bool) -> bool:
     """Whether a convolution of one image is a product for each group, of few channels on many places."""
     x, w = node.inputs
     if not all([isinstance(size, int) for size in (*x.shape, *w.shape)]):
         return False
     if any([size != 1 for size in w.shape[2:]]) or any(map(any, node.attrs["padding"])):
         return False
-    is_narrow = 1 < elements(w.shape[1:2]) < _FEW_CHANNELS
+    if is_packed and _fits_panels(node):
+        return False
     return (
         x.shape[0] == 1
         and node.attrs["groups"] > 1
-        and is_narrow
+        and 1 < elements(w.shape[1:2]) < _FEW_CHANNELS
         and elements(node.output.shape[2:]) >= _MANY_PLACES
     )
+
+
+def _fits_panels(node: Node) -> bool:
+    """Whether the pass `pack-weights` will cut the weights of a convolution of known sizes."""
+    x, w = node.inputs
+    is_plain = w.node.op.name == "constant" and w.dtype.name == "float32" and w.ndim - 2 <= MOST_AXES
+    return is_plain and fills_vectors(elements(x.shape[1:2]), elements(w.shape[:1]), node.attrs["groups"])
 
 
 def layout_of_elementwise(match: Match, b: Builder) -> Answer:
@@ -335,7 +358,8 @@ def _rule(function: Any, safety: str) -> Rule:
     return Rule(function.__name__, (), function, safety, "sampled", frozenset({"layout"}), function.__doc__)
 
 
-CHANNELS_LAST = _rule(channels_last, "rounding")
+CHANNELS_LAST = _rule(_Mover(False).channels_last, "rounding")
+_CHANNELS_LAST_IN_PANELS = _rule(_Mover(True).channels_last, "rounding")
 _ELEMENTWISE = _rule(layout_of_elementwise, "exact")
 
 _SINKING = {
@@ -352,8 +376,13 @@ _SINKING = {
 RULES: tuple[Rule, ...] = (CHANNELS_LAST, _ELEMENTWISE, *dict.fromkeys(_SINKING.values()))
 
 
-def everywhere() -> list[tuple[Rule, EveryNode]]:
-    """The rules, each with the nodes that it is tried at."""
+def everywhere(is_packed: bool = False) -> list[tuple[Rule, EveryNode]]:
+    """The rules, each with the nodes that it is tried at.
+
+    Arguments:
+        is_packed: whether the pass `pack-weights` follows.
+    """
+    moving = _CHANNELS_LAST_IN_PANELS if is_packed else CHANNELS_LAST
 
     def sinks(rule: Rule) -> EveryNode:
         return EveryNode(lambda op, child_ops: _SINKING.get(op.name) is rule and "permute_dims" in child_ops)
@@ -362,7 +391,7 @@ def everywhere() -> list[tuple[Rule, EveryNode]]:
         return "permute_dims" in child_ops and "elementwise" in op.traits
 
     return [
-        (CHANNELS_LAST, EveryNode(lambda op, child_ops: op.name in _CONVOLUTIONS)),
+        (moving, EveryNode(lambda op, child_ops: op.name in _CONVOLUTIONS)),
         (_ELEMENTWISE, EveryNode(is_elementwise)),
         *[(rule, sinks(rule)) for rule in dict.fromkeys(_SINKING.values())],
     ]

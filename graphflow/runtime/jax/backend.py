@@ -18,9 +18,10 @@ from graphflow.ops.custom import CustomOp
 from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
-from graphflow.runtime.jax import conv_timer
+from graphflow.runtime.jax import conv_timer, kept_memory
 from graphflow.runtime.jax.calls import compile_function, dispatcher, memory_bytes, place
 from graphflow.runtime.jax.fusion_guard import compile_options
+from graphflow.runtime.jax.kernels import library
 from graphflow.runtime.jax.lower import Lowered, lower
 from graphflow.runtime.jax.lowering import LOWERINGS, NO_DTYPE, NO_LOWERING
 from graphflow.runtime.jax.segmented import SegmentedExecutable
@@ -91,6 +92,9 @@ class JaxBackend:
 
     name = "jax"
 
+    def __init__(self) -> None:
+        kept_memory.keep()  # before JAX starts its threads
+
     def compile(self, program: Program, options: CompileOptions) -> JaxExecutable | SegmentedExecutable:
         """Compile ahead of time: as one function, or as several if the program has too many nodes for one.
 
@@ -129,7 +133,11 @@ class JaxBackend:
         steps = [level_pipeline(level), "decompose"]
         if level in _WINOGRAD and jax.default_backend() == "cpu":
             timer = f",timer={conv_timer.NAME}" if conv_timer.is_on() else ""
-            steps[1:1] = [f"layout{{winograd={_WINOGRAD[level]}{timer}}}", "scan-sums"]
+            kernels = not library.missing()
+            packed = ",packed=true" if kernels else ""
+            steps[1:1] = [f"layout{{winograd={_WINOGRAD[level]}{packed}{timer}}}", "scan-sums"]
+            if kernels:
+                steps += [f"pack-weights{{lanes={library.machine().lanes}}}"]
             steps += ["product-layout"]
         if level != "O0":
             steps += ["fuse", "schedule{regions=false}", "in-place"]

@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import jax
@@ -21,7 +22,9 @@ import numpy as np
 from graphflow.errors import FileFormatError
 from graphflow.files import atomic_write
 from graphflow.ir.node import Node
+from graphflow.ops.packed_conv import packed
 from graphflow.optimizer.passes.layout import TIMERS
+from graphflow.runtime.jax.kernels import library
 from graphflow.runtime.jax.lowering import LOWERINGS
 
 VARIABLE = "GRAPHFLOW_AUTOTUNE"
@@ -110,7 +113,12 @@ def _prepared(node: Node, algorithm: str) -> Callable[[], Any]:
         jnp.asarray(rng.standard_normal(tensor.shape).astype(tensor.dtype.numpy)) for tensor in node.inputs
     ]
     attrs: dict[str, Any] = {name: value for name, value in node.attrs.items() if name != "algorithm"}
-    if algorithm.startswith("winograd"):
+    if algorithm == "packed":
+        kernel, outputs = w.shape[:-2], w.shape[-1]
+        w = jnp.asarray(packed(np.asarray(w), attrs["groups"], library.machine().lanes))
+        bounds = {"lower": -inf, "upper": inf, "bias": False, "addend": False}
+        lowering, attrs = LOWERINGS["packed_conv"], {**attrs, **bounds, "kernel": kernel, "outputs": outputs}
+    elif algorithm.startswith("winograd"):
         tile = int(algorithm[-1])
         w = jnp.asarray(rng.standard_normal(((tile + 2) ** 2, *w.shape[2:])).astype(w.dtype))
         lowering, attrs = LOWERINGS["winograd_conv"], {"tile": tile, "padding": attrs["padding"]}

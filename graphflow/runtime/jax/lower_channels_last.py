@@ -32,7 +32,8 @@ _LAYOUTS = {
 _FEW_CHANNELS = 8
 
 
-def _direct(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
+def direct(x: Any, w: Any, strides: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """XLA's own convolution with channels last."""
     return lax.conv_general_dilated(
         x,
         w,
@@ -101,7 +102,7 @@ def _shifts(x: Any, w: Any, groups: int, **geometry: Any) -> Any:
 
 
 _ALGORITHMS: dict[str, Callable[..., Any]] = {
-    "direct": _direct,
+    "direct": direct,
     "dot": _dot,
     "im2col": _im2col,
     "shifts": _shifts,

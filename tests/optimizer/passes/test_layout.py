@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -113,6 +110,40 @@ def test_one_spatial_axis_and_three() -> None:
     assert said == {"pooling over 3 spatial axes has none left for the channels"}
 
 
+def groups_of(channels: int, weights: str = "constant") -> str:
+    """Two convolutions of one element in two groups, with one of single channels between them."""
+    image = f"x: float32[1,{2 * channels},16,16]"
+    shape = (2 * channels, channels, 1, 1)
+    if weights == "constant":
+        w = f"constant(np.random.default_rng(1).standard_normal({shape}).astype('f'))"
+    else:
+        image, w = f"{image}, w: float32[{','.join(map(str, shape))}]", "w"
+    single = f"constant(np.full(({2 * channels}, 1, 3, 3), 0.5, 'f'))"
+    return (
+        f"{image} -> y = relu(conv(x, {w}, groups=2)); z = conv(y, {single}, groups={2 * channels})\n"
+        f"conv(relu(z), {w}, groups=2)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "packed", "moved"),
+    [
+        (groups_of(8), False, False),
+        (groups_of(8), True, True),
+        (groups_of(3), True, False),
+        (groups_of(8, "fed"), True, False),
+    ],
+)
+def test_groups_move_where_their_weights_will_be_in_panels(text: str, packed: bool, moved: bool) -> None:
+    made = assert_keeps(text, f"layout{{packed={str(packed).lower()}}}", tolerance=1e-4)
+    assert [name for name in ops(made) if "conv" in name] == ["channels_last_conv" if moved else "conv"] * 3
+
+
+def test_groups_stay_if_the_rule_that_cuts_panels_is_excluded() -> None:
+    program = optimize(build(groups_of(8)), pipeline="layout{packed=true}", exclude=["conv_in_panels"])
+    assert "channels_last_conv" not in ops(program)
+
+
 def test_what_is_larger_is_not_permuted_for_what_is_smaller() -> None:
     text = "x: float32[1,2,4,4], w: float32[3,2,1,1], y: float32[8,3,4,4] -> mean(conv(x, w) + y, axis=0)"
     program, journal = laid_out(text)
@@ -144,7 +175,7 @@ def test_a_journal_that_is_full_stops_the_pass() -> None:
     assert ops(program) == ["permute_dims", "permute_dims", "channels_last_conv", "permute_dims", "relu"]
 
 
-@pytest.mark.parametrize("options", ["winograd=3", "timer=sundial"])
+@pytest.mark.parametrize("options", ["winograd=3", "timer=sundial", "packed=often"])
 def test_options_that_there_are_not(options: str) -> None:
     with pytest.raises(AttributeValueError):
         parse_pipeline(f"layout{{{options}}}")
@@ -152,18 +183,6 @@ def test_options_that_there_are_not(options: str) -> None:
 
 
 # Networks
-
-
-@pytest.fixture(scope="module")
-def networks() -> ModuleType:
-    """benchmarks/networks.py, which is no part of the package."""
-    path = Path(__file__).resolve().parents[3] / "benchmarks" / "networks.py"
-    spec = importlib.util.spec_from_file_location("benchmark_networks", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look up annotations
-    spec.loader.exec_module(module)
-    return module
 
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -115,6 +115,62 @@ def test_what_is_measured_decides() -> None:
     assert asked == [("channels_last_conv", ("direct", "im2col", "winograd2", "winograd4"))]
 
 
+@pytest.mark.parametrize(
+    ("image", "kernel", "dtype", "attrs", "algorithm"),
+    [
+        ("1,14,14,64", (3, 3, 16, 64), "f", "padding=1, groups=4", "direct"),  # else im2col
+        ("1,56,56,64", (1, 1, 64, 256), "f", "", "direct"),  # else dot
+        ("1,56,56,64", (1, 1, 64, 256), "d", "", "dot"),
+        ("1,14,14,64", (3, 3, 2, 64), "f", "padding=1, groups=32", "im2col"),
+        ("1,28,28,96", (3, 3, 1, 96), "f", "padding=1, groups=96", "direct"),  # else shifts
+        ("1,28,28,96", (3, 3, 1, 96), "d", "padding=1, groups=96", "shifts"),
+        ("1,6,6,6,64", (1, 1, 1, 64, 256), "f", "", "dot"),
+    ],
+)
+def test_panels_stand_for_products_of_every_kind(
+    image: str, kernel: tuple[int, ...], dtype: str, attrs: str, algorithm: str
+) -> None:
+    text = f"x: float{32 if dtype == 'f' else 64}[{image}] -> "
+    text += f"channels_last_conv(x, constant(np.ones({kernel}, '{dtype}')), {attrs})"
+    program = build(text)
+    rewriter = Rewriter(program)
+    run_rules(rewriter, RuleIndex([], algorithm_rules(is_packed=True)), strict=True)
+    (conv,) = [node for node in rewriter.settle().order() if "conv" in node.op.name]
+    assert conv.attrs.algorithm == algorithm
+
+
+def test_panels_compete_with_winograd() -> None:
+    def rules(batch: int, weights: str = "constant(np.ones((3, 3, 128, 128), 'f'))") -> tuple[str, str]:
+        text = f"x: float32[{batch},28,28,128], w: float32[3,3,128,128] -> "
+        program, journal = build(f"{text} channels_last_conv(x, {weights}, padding=1)"), Journal("remarks")
+        rewriter = Rewriter(program, journal)
+        run_rules(rewriter, RuleIndex([], algorithm_rules(4, is_packed=True)), strict=True)
+        rewriter.settle()
+        (name,) = [node.op.name for node in program.order() if "conv" in node.op.name]
+        return name, " ".join([remark.reason for remark in journal.remarks])
+
+    name, said = rules(8)
+    assert name == "winograd_conv"
+    name, said = rules(8, "w")
+    assert name == "winograd_conv" and "packed" not in said
+
+
+@pytest.mark.parametrize(("quickest", "algorithm"), [("packed", "direct"), ("shifts", "shifts")])
+def test_panels_are_measured_like_the_others(quickest: str, algorithm: str) -> None:
+    asked = []
+
+    def timer(node: Node, algorithms: Sequence[str]) -> dict[str, float]:
+        asked.append(tuple(algorithms))
+        return {name: 1.0 + (name != quickest) for name in algorithms}
+
+    weights = "constant(np.ones((3, 3, 1, 8), 'f'))"
+    program = build(f"x: float32[1,8,8,8] -> channels_last_conv(x, {weights}, groups=8)")
+    rewriter = Rewriter(program)
+    run_rules(rewriter, RuleIndex([], algorithm_rules(0, timer, is_packed=True)), strict=True)
+    (conv,) = [node for node in rewriter.settle().order() if "conv" in node.op.name]
+    assert asked == [("packed", "shifts")] and conv.attrs.algorithm == algorithm
+
+
 def test_winograd_has_to_win_by_a_margin() -> None:
     def timer(seconds: float) -> Timer:
         return lambda node, names: {name: seconds if name == "winograd2" else 1.0 for name in names}
