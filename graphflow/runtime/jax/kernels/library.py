@@ -67,7 +67,10 @@ def registered(machine: Machine, is_depthwise: bool) -> str:
 
 
 def _compiled(text: str, machine: Machine) -> Any:
-    """The engine that holds the machine code of a module."""
+    """The engine that holds the machine code of a module.
+
+    LLVM's passes over the module are left out: they find nothing to gain in it, and take as long as the rest.
+    """
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -77,9 +80,6 @@ def _compiled(text: str, machine: Machine) -> Any:
     )
     parsed = binding.parse_assembly(text)
     parsed.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=1)
-    builder = binding.create_pass_builder(target, options)
-    builder.getModulePassManager().run(parsed, builder)
     engine = binding.create_mcjit_compiler(parsed, target)
     engine.finalize_object()
     return engine
