@@ -154,12 +154,20 @@ def specialize(
 
 
 @paused_collector()
-def program_of(body: Body) -> Program:
-    """A body as a program of its own: its parameters are the feeds."""
+def program_of(body: Body, constants: Mapping[int, Node] | None = None) -> Program:
+    """A body as a program of its own: its parameters are the feeds.
+
+    Arguments:
+        constants: by the numbers of parameters, constants that are read in their place.
+    """
     program = Program(body.name)
     copies: dict[Tensor, Tensor] = {}
-    copy_nodes(program, body.order(), copies)
+    order, count = body.order(), len(body.placeholders)
+    copy_nodes(program, order[:count], copies)
     program.feeds = [copies[tensor] for tensor in body.parameters]
+    for number, maker in (constants or {}).items():
+        copies[body.parameters[number]] = copy_node(program, maker, {}).outputs[0]
+    copy_nodes(program, order[count:], copies)
     program.outputs = [copies[tensor] for tensor in body.outputs]
     program.fetch_count = len(program.outputs)
     program.constraints = copy_constraints(body.constraints, copies)

@@ -28,6 +28,7 @@ from graphflow.ir.traversal import ancestors
 from graphflow.ops.control import KEPT, call, scan, switch_case, while_loop
 from graphflow.optimizer.driver import EveryNode, RuleIndex, run_rules
 from graphflow.optimizer.pass_manager import Pass, PassContext, PassResult
+from graphflow.optimizer.passes.captured_constants import captured, first_operand, read_parameters
 from graphflow.optimizer.passes.choices import CHEAP, common_code, handed_on, same_branches
 from graphflow.optimizer.passes.neighbours import merge_neighbours
 from graphflow.optimizer.passes.short_loops import few_steps, no_step, short_scan
@@ -61,12 +62,6 @@ def _edited(body: Body, outputs: Sequence[int] | None = None, drop: Sequence[int
     """A copy with some outputs, and without some parameters."""
     keep = [number for number in range(len(body.placeholders)) if number not in set(drop)]
     return body.restricted(range(len(body.outputs)) if outputs is None else outputs, keep)
-
-
-def _reads(body: Body) -> set[int]:
-    """The numbers of the parameters that the outputs need."""
-    above = ancestors(body.outputs)
-    return {number for number, tensor in enumerate(body.parameters) if tensor.node in above}
 
 
 def _remade(b: Any, node: Node, inputs: Sequence[Tensor], **changes: Any) -> tuple[Tensor, ...]:
@@ -171,7 +166,7 @@ def _kept_results(node: Node, wanted: set[int]) -> set[int]:
     until it is simplified itself.
     """
     body, carries = node.attrs.body, node.attrs.carries
-    tested = _reads(node.attrs.condition) if node.op is while_loop else set()
+    tested = read_parameters(node.attrs.condition) if node.op is while_loop else set()
     numbers = {tensor.node: number for number, tensor in enumerate(body.parameters[:carries])}
     needed = wanted | {number for number in tested if number < carries}
     above: set[Node] = set()
@@ -202,11 +197,6 @@ def _with_bodies(node: Node, bodies: Sequence[Body]) -> dict[str, Any]:
     return {"body": bodies[0]}
 
 
-def _first_operand(node: Node) -> int:
-    """How many inputs come before the first parameter."""
-    return 1 if node.op is switch_case else 0
-
-
 def _carries(node: Node) -> int:
     return node.attrs.carries if node.op in (scan, while_loop) else 0
 
@@ -215,24 +205,18 @@ def _unused_operands(match: Match, b: Any) -> Answer:
     """An operand that no body reads need not be passed."""
     node = match.root
     bodies = _bodies(node)
-    read = set().union(*[_reads(body) for body in bodies])
+    read = set().union(*[read_parameters(body) for body in bodies])
     count = len(bodies[0].placeholders)
     dropped = [number for number in range(_carries(node), count) if number not in read]
     if not dropped:
         return None
-    first = _first_operand(node)
+    first = first_operand(node)
     inputs = [tensor for number, tensor in enumerate(node.inputs) if number - first not in set(dropped)]
     changes = _with_bodies(node, [_edited(body, None, dropped) for body in bodies])
     if node.op is scan:
         moving = range(node.attrs.carries, node.attrs.carries + node.attrs.sequences)
         changes["sequences"] = node.attrs.sequences - len(set(dropped).intersection(moving))
     return list(_remade(b, node, inputs, **changes))
-
-
-def _captured(node: Node) -> range:
-    """The numbers of the parameters that are the same in all steps."""
-    first = _carries(node) + (node.attrs.sequences if node.op is scan else 0)
-    return range(first, len(_bodies(node)[0].placeholders))
 
 
 def _rebuilt(body: Body, drop: Sequence[int], given: Callable[[Body, int], Tensor]) -> Body:
@@ -255,10 +239,10 @@ def _rebuilt(body: Body, drop: Sequence[int], given: Callable[[Body, int], Tenso
 def _constant_operands(match: Match, b: Any) -> Answer:
     """A captured constant is a constant of the body."""
     node = match.root
-    first = _first_operand(node)
+    first = first_operand(node)
     small = [
         number
-        for number in _captured(node)
+        for number in captured(node)
         if (maker := node.inputs[number + first].node).op.name == "constant"
         and maker.attrs.value.nbytes <= COPIED_BYTES
     ]
@@ -298,8 +282,8 @@ def _invariant_steps(match: Match, b: Any) -> Answer:
     """f(k) for a captured k is the same in all steps."""
     node = match.root
     body = node.attrs.body
-    fixed = {body.parameters[number] for number in _captured(node)}
-    copies = {body.parameters[number]: node.inputs[number] for number in _captured(node)}
+    fixed = {body.parameters[number] for number in captured(node)}
+    copies = {body.parameters[number]: node.inputs[number] for number in captured(node)}
     found = [n for n in body.order()[len(body.placeholders) :] if _is_invariant(n, fixed)]
     heavy = [n for n in found if n.op.name not in CHEAP]
     if not heavy:
