@@ -80,6 +80,16 @@ def test_an_index_of_one_image_serves_all_where_one_of_all_is_long() -> None:
     assert found.index().shape == (224 * 224, 9)
 
 
+def test_what_no_index_can_tell_apart_is_left_out() -> None:
+    assert Windows((1 << 22, 64), (), (), (), (), (), 1).is_countable
+    assert not Windows((1 << 22 | 1, 64), (), (), (), (), (), 1).is_countable
+    image = Windows((2, 1 << 14, 1 << 14, 8), (1 << 14, 1 << 14), (1, 1), (1, 1), (1, 1), (0, 0), 1)
+    assert not image.is_flat and not image.is_countable
+    assert Windows(
+        **{**vars(image), "shape": (64, 1 << 14, 1 << 12, 8), "positions": (1 << 14, 1 << 12)}
+    ).is_countable
+
+
 def test_rows_of_windows_are_pieces_where_nothing_is_padded_along_them() -> None:
     inside = Windows((1, 8, 9, 3), (4, 4), (3, 3), (2, 2), (1, 1), (1, 0), 1)
     assert inside.has_rows and inside.depth == 9 and inside.index().shape == (16, 3)

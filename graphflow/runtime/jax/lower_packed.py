@@ -49,10 +49,12 @@ class Added(NamedTuple):
 
 
 def by_kernel(machine: Machine, x: Any, panels: Any, rest: Any, added: Added, attrs: dict[str, Any]) -> Any:
-    """A call of the kernels for a machine."""
+    """A call of the kernels for a machine; what is too large for their index is left to XLA."""
     x, attrs = _with_rows(x, attrs)
     positions = _positions(x, attrs)
     found = windows(x.shape, positions, attrs)
+    if not found.is_countable:
+        return _by_xla(x, panels, rest, added, attrs)
     work = Work(found, panels.shape, attrs["outputs"], added.bias, added.addend)
     plan = cut(work, machine.most_vectors, os.cpu_count() or 1)
     zeros = np.zeros(max(found.depth, plan.step * machine.lanes), np.float32)

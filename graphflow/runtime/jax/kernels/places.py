@@ -14,8 +14,12 @@ from typing import Any
 
 import numpy as np
 
-_FEW_FLOATS = 1 << 18
-"""An index of all images of a batch may have so many entries; else one of a single image serves all."""
+_LONGEST, _LONGEST_SINGLE = 1 << 18, 1 << 22
+"""An index of all images of a batch may have so many entries, or so many if windows are of one piece; else one
+of a single image serves all."""
+
+_COUNTABLE = 1 << 31
+"""Floats that an index can tell apart."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,14 @@ class Windows:
     def is_flat(self) -> bool:
         """Whether one index holds the places of all images."""
         taps = prod(self.kernel) // (self.kernel[-1] if self.has_rows else 1)
-        return self.shape[0] * prod(self.positions) * taps <= _FEW_FLOATS
+        entries = self.shape[0] * prod(self.positions) * taps
+        longest = _LONGEST_SINGLE if taps == 1 else _LONGEST
+        return entries <= longest and prod(self.shape) < _COUNTABLE
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether an index can be made, and has more than one place."""
+        return self.is_flat or (bool(self.positions) and prod(self.shape[1:]) < _COUNTABLE)
 
     @property
     def counts(self) -> tuple[int, int]:
