@@ -18,7 +18,7 @@ from graphflow.ops.custom import CustomOp
 from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
-from graphflow.runtime.jax import conv_timer, kept_memory
+from graphflow.runtime.jax import conv_timer
 from graphflow.runtime.jax.calls import compile_function, dispatcher, memory_bytes, place
 from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.kernels import library
@@ -91,9 +91,6 @@ class JaxBackend:
     """XLA through JAX, on the CPU or a GPU; see `graphflow.runtime.backend.Backend`."""
 
     name = "jax"
-
-    def __init__(self) -> None:
-        kept_memory.keep()  # before JAX starts its threads
 
     def compile(self, program: Program, options: CompileOptions) -> JaxExecutable | SegmentedExecutable:
         """Compile ahead of time: as one function, or as several if the program has too many nodes for one.

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 _LONGEST, _LONGEST_SINGLE = 1 << 18, 1 << 22
-"""An index of all images of a batch may have so many entries, or so many if windows are of one piece; else one
-of a single image serves all."""
+"""Entries that an index of all images of a batch may have, and where windows are one piece; else one image's
+index serves all."""
 
 _COUNTABLE = 1 << 31
 """Floats that an index can tell apart."""
