@@ -62,6 +62,20 @@ def test_sizes_stay_symbolic(tmp_path: Path) -> None:
         np.testing.assert_allclose(called(content, weights, inputs)["y"], expected, rtol=1e-5)
 
 
+def test_kernels_of_this_machine_stay_here() -> None:
+    rng = np.random.default_rng(0)
+    with gf.Graph():
+        x = gf.placeholder("x", (2, 40))
+        w = gf.constant(rng.standard_normal((40, 48), np.float32))
+        made = gf.Model(inputs=[x], outputs={"y": gf.nn.relu(gf.matmul(x, w))})
+    packed = gf.optimize(made, pipeline="pack-weights")
+    assert "packed_conv" in {node.op.name for node in packed.graph}
+    content = gf.saved_model.stablehlo(packed, platforms=("cpu", "cuda"))
+    inputs = {"x": rng.standard_normal((2, 40), np.float32)}
+    expected = made.run(inputs, "numpy")["y"]
+    np.testing.assert_allclose(called(content, packed.weights, inputs)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
 def network() -> gf.Model:
     with gf.Graph("network"):
         x = gf.placeholder("x", ("batch", 3, 8, 8))

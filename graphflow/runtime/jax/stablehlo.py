@@ -19,6 +19,7 @@ from jax import export
 from graphflow.errors import BackendError, GraphFlowError, SessionError
 from graphflow.ir.dims import symbols
 from graphflow.optimizer.program import Program
+from graphflow.runtime.jax.kernels import library
 from graphflow.runtime.jax.lower import lower
 from graphflow.runtime.jax.symbolic_sizes import sized, symbolic, using
 
@@ -57,7 +58,7 @@ def serialized(program: Program, form: Form) -> bytes:
         for name, symbol in symbols(size).items()
     }
     try:
-        with jax.enable_x64(True), using(symbolic(found.values())):
+        with jax.enable_x64(True), using(symbolic(found.values())), library.left_out():
             function, weights, feeds = _function(program, form)
             made = export.export(jax.jit(function), platforms=tuple(form.platforms))(weights, feeds)
             return bytes(made.serialize(vjp_order=1 if form.gradient else 0))

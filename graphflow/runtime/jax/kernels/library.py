@@ -8,6 +8,10 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +27,31 @@ API_VERSION = (0, 3)
 _VERSION = re.compile(r"^#define XLA_FFI_API_(?:MAJOR|MINOR) (\d+)$", re.MULTILINE)
 _HEADER = Path("xla", "ffi", "api", "c_api.h")
 
+_lock = threading.Lock()
 _engines: list[Any] = []
 """What owns the machine code, which has to live as long as XLA may call it."""
 
 
-@cache
+_left_out: ContextVar[bool] = ContextVar("kernels are left out", default=False)
+
+
+@contextmanager
+def left_out() -> Iterator[None]:
+    """Leave kernels out of what is traced within, as it will run elsewhere."""
+    token = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
 def missing() -> str:
     """Why kernels cannot be used here, or "" if they can."""
+    return "what is exported runs elsewhere" if _left_out.get() else _missing()
+
+
+@cache
+def _missing() -> str:
     if importlib.util.find_spec("llvmlite") is None:
         return "llvmlite is not installed"
     if jax.default_backend() != "cpu":
@@ -49,9 +71,14 @@ def machine() -> Machine:
     return host()
 
 
-@cache
 def registered(machine: Machine, is_depthwise: bool) -> str:
-    """Compile one of the kernels for a machine and tell XLA; the name that it calls it by."""
+    """Compile one of the kernels for a machine and tell XLA, once; the name that it calls it by."""
+    with _lock:
+        return _registered(machine, is_depthwise)
+
+
+@cache
+def _registered(machine: Machine, is_depthwise: bool) -> str:
     from llvmlite import ir
 
     from graphflow.runtime.jax.kernels.product import add_product
