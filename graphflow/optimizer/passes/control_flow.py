@@ -39,9 +39,14 @@ from graphflow.optimizer.rule import Answer, Rule
 
 @dataclass(frozen=True)
 class ControlFlow(Pass):
-    """Simplify control flow by the rules of this module."""
+    """Simplify control flow by the rules of this module.
+
+    Attributes:
+        beside: whether scans that do not need one another are merged, if they read the same rows.
+    """
 
     name: ClassVar[str] = "control-flow"
+    beside: bool = True
 
     def run(self, program: Program, context: PassContext) -> PassResult:
         """Rewrite to a fixed point."""
@@ -49,7 +54,7 @@ class ControlFlow(Pass):
         if not any([node.op in _OPS for node in rewriter.order()]):
             return PassResult(False)
         changed = run_rules(rewriter, INDEX, context.strict).changed
-        while merge_neighbours(context):
+        while merge_neighbours(context, self.beside):
             changed = True
             run_rules(rewriter, INDEX, context.strict)
         return PassResult(changed)

@@ -24,8 +24,12 @@ Levels = Mapping[Node, int]
 """How many scans there are on the longest way to a node, itself among them."""
 
 
-def merge_neighbours(context: PassContext) -> int:
-    """Merge scans in pairs, each with one other at most; how many pairs there were."""
+def merge_neighbours(context: PassContext, beside: bool = True) -> int:
+    """Merge scans in pairs, each with one other at most; how many pairs there were.
+
+    Arguments:
+        beside: whether those that do not need one another are merged too.
+    """
     rewriter = context.rewriter
     if is_excluded(context, MERGE_NEIGHBOURS) or context.journal.is_full:
         return 0
@@ -40,26 +44,28 @@ def merge_neighbours(context: PassContext) -> int:
     taken: set[Node] = set()
     merged = 0
     for node in scans:
-        other = None if node in taken else _neighbour(node, levels, taken, context)
+        other = None if node in taken else _neighbour(node, levels, taken, context, beside)
         if other is not None and not context.journal.is_full:
             taken |= {node, other}
             merged += _merge(other, node, context)
     return merged
 
 
-def _neighbour(node: Node, levels: Levels, taken: set[Node], context: PassContext) -> Node | None:
+def _neighbour(
+    node: Node, levels: Levels, taken: set[Node], context: PassContext, beside: bool
+) -> Node | None:
     """An earlier scan that a scan can be merged with."""
     for tensor in _sequences(node):
         maker = tensor.node
         if maker.op is scan and maker in levels and maker not in taken and _follows(node, maker, levels):
             return maker
-    for tensor in _sequences(node):
+    for tensor in _sequences(node) if beside else ():
         for other in context.rewriter.users[tensor]:
             if other is node:
                 break  # those behind it find it
-            beside = other.op is scan and other not in taken and tensor in _sequences(other)
+            shares = other.op is scan and other not in taken and tensor in _sequences(other)
             # What is on one level cannot need the other, which would be one level higher.
-            if beside and levels.get(other) == levels[node] and _alike(node, other):
+            if shares and levels.get(other) == levels[node] and _alike(node, other):
                 return other
     return None
 

@@ -379,3 +379,14 @@ def test_merged_scans_have_gradients_and_run_on_jax(x: gf.Tensor) -> None:
     for backend in ("numpy", "jax"):
         for made, wanted in zip(gf.Session(backend=backend).run([total, slope], values), plain):
             np.testing.assert_allclose(made, wanted, rtol=1e-5)
+
+
+def test_scans_side_by_side_stay_apart_where_a_target_runs_them_at_once():
+    x, y = gf.placeholder("x", (6, 3)), gf.placeholder("y", (3,))
+    first = gf.scan(lambda h, row: (h * 0.5 + row, h), y, x)
+    second = gf.scan(lambda h, row: (gf.maximum(h, row), None), y, x)
+    third = gf.scan(lambda h, row: (h + row, None), y, first[1])
+    fetches = [second[0], third[0]]
+    assert kinds(optimized(fetches, "control-flow")[0]).count("scan") == 1
+    program, _ = optimized(fetches, "control-flow{beside=false}")
+    assert kinds(program).count("scan") == 2
