@@ -129,7 +129,7 @@ class JaxBackend:
         """
         steps = [level_pipeline(level), "decompose"]
         if level in _WINOGRAD and jax.default_backend() == "cpu":
-            # Two loops over the same rows take XLA less time than one with both bodies: 64 steps an eighth less.
+            # Two loops over the same rows take XLA an eighth less time than one with both bodies.
             steps[0] = steps[0].replace("control-flow", "control-flow{beside=false}")
             timer = f",timer={conv_timer.NAME}" if conv_timer.is_on() else ""
             kernels = not library.missing()
