@@ -62,6 +62,15 @@ def test_sizes_stay_symbolic(tmp_path: Path) -> None:
         np.testing.assert_allclose(called(content, weights, inputs)["y"], expected, rtol=1e-5)
 
 
+def test_running_sums_along_a_symbolic_size() -> None:
+    with gf.Graph():
+        x = gf.placeholder("x", ("n", 2))
+        made = gf.Model(inputs=[x], outputs={"y": gf.cumulative_sum(x, axis=0)})
+    inputs = {"x": np.arange(40, dtype=np.float32).reshape(20, 2)}
+    found = called(gf.saved_model.stablehlo(made), {}, inputs)
+    np.testing.assert_array_equal(found["y"], np.cumsum(inputs["x"], axis=0))
+
+
 def test_kernels_of_this_machine_stay_here() -> None:
     rng = np.random.default_rng(0)
     with gf.Graph():

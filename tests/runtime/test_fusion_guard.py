@@ -63,3 +63,13 @@ def test_two_large_weights_are_told_from_one(monkeypatch: pytest.MonkeyPatch) ->
         first = np.maximum(values @ sess.variables["w"], 0)
         expected = first @ v.node.attrs["value"]
         np.testing.assert_allclose(sess.run(two, {x: values}), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_bias_of_zeros_is_no_operand_of_the_product() -> None:
+    x, panels = gf.placeholder("x", (4, 8)), gf.placeholder("panels", (1, 1, 8, 16))
+    product = gf.ops.packed_conv.packed_conv
+    options = {"kernel": (), "outputs": 16, "strides": (), "padding": (), "dilation": ()}
+    biased = product(x, panels, gf.zeros((16,)), bias=True, **options)
+    assert not has_uniform_product(extract([biased], feeds=[x, panels]))
+    even = product(x, gf.ones((1, 1, 8, 16)), **options)
+    assert has_uniform_product(extract([even], feeds=[x]))

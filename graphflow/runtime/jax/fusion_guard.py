@@ -67,7 +67,8 @@ def has_uniform_product(program: Program) -> bool:
             if _is_even(np.asarray(node.attrs["value"])):
                 uniform.update(node.outputs)
             continue
-        alike = [tensor in uniform or _is_single(tensor) for tensor in node.inputs]
+        operands = node.inputs[:2] if node.op.name == "packed_conv" else node.inputs  # the rest is added
+        alike = [tensor in uniform or _is_single(tensor) for tensor in operands]
         if any(alike) and "contraction" in node.op.traits:
             return True
         if alike and all(alike) and not node.op.traits.isdisjoint({"elementwise", "injective"}):

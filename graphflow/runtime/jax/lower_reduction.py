@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -75,10 +76,10 @@ def _running(window: Callable[..., Array], join: Join, identity: int) -> Callabl
     def lowered(x: Array, axis: int, exclusive: bool, reverse: bool) -> Array:
         dtype = _accumulator(x.dtype) or x.dtype
         wide = jnp.float32 if dtype in (jnp.float16, jnp.bfloat16) else dtype
-        if x.shape[axis] <= _IN_ORDER:
-            result = window(x.astype(wide), axis=axis, reverse=reverse).astype(dtype)
-        else:
+        if _is_slow_in_order(x.shape[axis]):
             result = _by_halves(join, x.astype(wide), axis, reverse).astype(dtype)
+        else:
+            result = window(x.astype(wide), axis=axis, reverse=reverse).astype(dtype)
         if not exclusive or not x.shape[axis]:
             return result
         edge = jnp.full_like(lax.slice_in_dim(result, 0, 1, axis=axis), identity)
@@ -87,6 +88,11 @@ def _running(window: Callable[..., Array], join: Join, identity: int) -> Callabl
         return jnp.concatenate([edge, lax.slice_in_dim(result, 0, -1, axis=axis)], axis)
 
     return lowered
+
+
+def _is_slow_in_order(size: Any) -> bool:
+    """Whether XLA:CPU is slower here than a scan by halves; a symbolic size says nothing."""
+    return isinstance(size, int) and size > _IN_ORDER and jax.default_backend() == "cpu"
 
 
 def _by_halves(join: Join, x: Array, axis: int, reverse: bool) -> Array:

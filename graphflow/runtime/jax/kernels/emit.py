@@ -6,7 +6,7 @@ and `loop` gives the number that counts in the code, not a number of Python.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,6 @@ from llvmlite import ir
 FLOAT = ir.FloatType()
 INT = ir.IntType(64)
 SHORT = ir.IntType(32)
-BIT = ir.IntType(1)
 POINTER = ir.PointerType()
 NOTHING = ir.VoidType()
 FLOAT_BYTES = 4
@@ -52,6 +51,17 @@ class Code(ir.IRBuilder):
     def least(self, one: Any, other: Any) -> Any:
         """The smaller of two integers."""
         return self.select(self.icmp_signed("<", one, other), one, other)
+
+    def either(self, condition: Any, make: Callable[[], Any], other: Any) -> Any:
+        """What `make` appends and gives, which runs only if a condition holds; else another value."""
+        before = self.block
+        with self.if_then(condition):
+            made = make()
+            within = self.block
+        chosen = self.phi(other.type)
+        chosen.add_incoming(other, before)
+        chosen.add_incoming(made, within)
+        return chosen
 
     @contextmanager
     def loop(self, start: Any, stop: Any, step: Any = 1) -> Iterator[Any]:

@@ -80,9 +80,9 @@ def _fill(code: Code, frame: parallel.Frame, job: Any) -> Any:
         code.store(values[name], code.bytes_at(job, 8 * place))
     with_bias = code.icmp_signed("!=", values["has_bias"], INT(0))
     with_addend = code.icmp_signed("!=", values["has_addend"], INT(0))
-    bias = _optional(code, with_bias, lambda: frame.operand(6), zeros)
+    bias = code.either(with_bias, lambda: frame.operand(6), zeros)
     further = code.select(with_bias, INT(7), INT(6))
-    addend = _optional(code, with_addend, lambda: frame.operand(further), POINTER(None))
+    addend = code.either(with_addend, lambda: frame.operand(further), POINTER(None))
     pointers = (index, x, zeros, panels, bias, addend, frame.result())
     for place, pointer in enumerate(pointers, len(FIELDS)):
         code.store(pointer, code.bytes_at(job, 8 * place))
@@ -95,18 +95,6 @@ def _blocks(code: Code, values: dict[str, Any], what: str) -> Any:
     """How many blocks of places, or of vectors, there are."""
     block = values[f"{what}_block"]
     return code.sdiv(code.add(values[f"{what}s"], code.sub(block, INT(1))), block)
-
-
-def _optional(code: Code, is_there: Any, there: Any, other: Any) -> Any:
-    """What `there` appends and gives, where it is there."""
-    before = code.block
-    with code.if_then(is_there):
-        made = there()
-        within = code.block
-    chosen = code.phi(POINTER)
-    chosen.add_incoming(other, before)
-    chosen.add_incoming(made, within)
-    return chosen
 
 
 def _piece(module: ir.Module, tiles: Tiles) -> Any:

@@ -134,14 +134,8 @@ def _mask(code: Code, count: Any, lanes: int) -> Any:
 
 
 def _added(code: Code, value: Any, is_there: Any, where: Any, mask: Any) -> Any:
-    before = code.block
-    with code.if_then(is_there):
-        made = code.fadd(value, _load(code, where, value.type, mask))
-        there = code.block
-    chosen = code.phi(value.type)
-    chosen.add_incoming(value, before)
-    chosen.add_incoming(made, there)
-    return chosen
+    """The sum with an addend, where there is one."""
+    return code.either(is_there, lambda: code.fadd(value, _load(code, where, value.type, mask)), value)
 
 
 def _load(code: Code, where: Any, kind: ir.VectorType, mask: Any) -> Any:
