@@ -325,11 +325,12 @@ def __getattr__(name: str) -> Any:
     if name not in _ON_FIRST_USE:
         raise _missing(name)
     home = _ON_FIRST_USE[name]
-    if not home:
-        return importlib.import_module(f"graphflow.{name}")
-    if home == "graphflow.io":
-        return importlib.import_module(f"graphflow.io.{name}")
-    found = globals()[name] = getattr(importlib.import_module(home), name)
+    with errors.needing_packages(f"gf.{name}"):
+        if not home:
+            return importlib.import_module(f"graphflow.{name}")
+        if home == "graphflow.io":
+            return importlib.import_module(f"graphflow.io.{name}")
+        found = globals()[name] = getattr(importlib.import_module(home), name)
     return found
 
 

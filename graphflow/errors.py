@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -164,3 +165,22 @@ class FileFormatError(GraphFlowError):
 
 class MemoryPlanError(GraphFlowError):
     """A memory plan that cannot be made within its constraints."""
+
+
+@contextmanager
+def needing_packages(what: str) -> Iterator[None]:
+    """Say of imports inside the block which package is not installed, and who needs it.
+
+    Raises:
+        BackendError: in place of a ModuleNotFoundError for another package than this one.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "graphflow"):
+            raise
+        raise BackendError(
+            f"{what} needs the Python package {package}, which is not installed",
+            hint=f"pip install {package}",
+        ) from error

@@ -24,6 +24,7 @@ import pytest
 import graphflow as gf
 from graphflow.cli.main import parser
 from graphflow.ir.opdef import registry
+from graphflow.optimizer.pipelines import PASSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -167,6 +168,14 @@ def test_pages_are_short() -> None:
     assert {
         name: length for name, length in lengths.items() if length > LONGEST and name not in written
     } == {}
+
+
+def test_the_pages_of_the_optimizer_name_all_families_and_passes() -> None:
+    families = re.findall(r"^## (\w+)$", (ROOT / "docs" / "rules.md").read_text("utf-8"), re.MULTILINE)
+    rows = "\n".join(re.findall(r"^\| (.*?) \|", prose(ROOT / "docs" / "rule-families.md"), re.MULTILINE))
+    assert len(families) > 20 and set(families) - set(re.findall(r"\w+", rows)) == set()
+    table = re.findall(r"^\| `([\w-]+)` \|", prose(ROOT / "docs" / "pipelines.md"), re.MULTILINE)
+    assert set(table) == set(PASSES) and len(table) == len(PASSES)
 
 
 def test_modules_that_pages_import_are_there() -> None:

@@ -196,6 +196,8 @@ def test_representations(dense) -> None:
         == "<model 'dense': x float32[batch, 4] -> y float32[batch, 3]; 15 weights in 2 variables>"
     )
     assert "in   x  float32[batch, 4]" in str(model) and "60 bytes" in str(model)
+    halved = gf.Model(inputs=[x := gf.placeholder("halved", (2,))], outputs=[x * gf.constant([0.5, 0.25])])
+    assert "0 variables" in str(halved) and "  1 constant, 8 bytes" in str(halved)
 
 
 def test_one_session_a_backend_serves_all_runs(dense) -> None:

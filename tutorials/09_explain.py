@@ -46,7 +46,8 @@ print(report)
 # * **pass**: what each pass changed. Bytes are what all nodes read and write, so they fall where a
 #   temporary array goes. Passes that changed nothing share one line.
 # * **rule**: how often each rule fired, what its edits saved, by how much they moved the peak, and how long
-#   it took, including the nodes at which it did not fire. The last column is its safety class (exact,
+#   it took, including the nodes at which it did not fire. Over all rules, nodes, FLOP and bytes add up to
+#   what the totals differ by. The last column is its safety class (exact,
 #   finite, rounding) and the evidence for it (proved, exhaustive, sampled, assumed).
 # * **declined**: rules that fitted but had a reason not to fire, with your line.
 #
@@ -73,14 +74,16 @@ print(report.of("head/log"))
 # %% [markdown]
 # ## Why not?
 #
-# `missed` lists declines of a pass, a rule, or a family of rules; `why_not` asks about one rule at one node:
-# not admitted at this level, a pattern that does not fit (and what does not), or a decline.
+# `missed` lists declines of a pass, a rule, or a family of rules; `why_not` asks about one rule, or a pass
+# such as `fuse`, at one node: not admitted at this level, a pattern that does not fit (and what does not),
+# or a decline.
 
 # %%
 for remark in report.missed():
-    print(f"{remark.rule} at {remark.node} ({remark.origin}): {remark.reason}")
+    print(remark)
 print(report.why_not("log_of_one_plus", "head/log"))
 print(report.why_not("neutral_element", "head/loss"))
+print(report.why_not("fuse", "head/matmul"))
 try:
     report.missed("log_of_softmx")
 except gf.GraphFlowError as error:
@@ -90,13 +93,14 @@ except gf.GraphFlowError as error:
 # ## Before and after one pass
 #
 # The optimizer is deterministic, so a report can take the program to any point on its way. `diff` puts the
-# program before a pass beside that after it, as text or as one page to look at offline.
+# program before a pass beside that after it, as text or as one page to look at offline; `draw_pass` draws it.
 
 # %%
 difference = report.diff("canonicalize")
 print(difference.counts())
 folder = Path(tempfile.mkdtemp())
 difference.save_html(folder / "canonicalize.html")
+gf.viz.draw_pass(report, folder / "canonicalize.svg", "canonicalize")
 print([len(report.replay(steps)) for steps in range(0, report.journal.edits + 1, 4)], "nodes, each 4 edits")
 
 # %% [markdown]
@@ -116,7 +120,8 @@ with gf.Session(backend="numpy", pipeline="eliminate,canonicalize{max-nodes=4}")
 # ## For tools
 #
 # JSON has every edit; its schema is in `graphflow/optimizer/report_json.py`, and it can be read again. On the
-# command line: `graphflow explain MODEL --json edits.json`.
+# command line: `graphflow explain MODEL --json edits.json`. There, `--backend jax --size batch=32` explains
+# what a session of that backend runs.
 
 # %%
 text = report.to_json()

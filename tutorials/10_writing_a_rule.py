@@ -81,7 +81,7 @@ good = gf.multiply(gf.sqrt(gf.nn.sigmoid(a)), gf.sqrt(gf.abs(c)), name="good")
 better = gf.Model(inputs=[a, c], outputs={"y": y, "good": good})
 report = gf.optimize(better, level="O3", rules=mine).report
 for remark in report.missed("product_of_positive_roots"):
-    print(f"{remark.rule} at {remark.node}: {remark.reason}")
+    print(remark)
 print(report.of("good"))
 assert report.journal.fired("product_of_positive_roots") == 1
 

@@ -194,8 +194,8 @@ def _text(
         ratio = peer.percentile(50) / sides[0].percentile(50)
         lines += [
             "",
-            f"{ratio:.2f} times the throughput of {peer.name}; the outputs differ by at most "
-            f"{apart[peer.name]:.1e} of their largest number",
+            f"{ratio:.{2 if ratio >= 0.1 else 4}f} times the throughput of {peer.name}; "
+            f"the outputs differ by at most {apart[peer.name]:.1e} of their largest number",
         ]
     return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from graphflow.cli.options import whole
@@ -31,8 +32,10 @@ def refuse_timeline(options: argparse.Namespace) -> None:
     """Raises AttributeValueError if an option of .bmodel files is given for something else."""
     for name in _OPTIONS:
         if getattr(options, name) is not None:
+            what = f"{options.model!r} is none" if os.path.exists(options.model) else "there is nothing"
+            what += "" if os.path.exists(options.model) else f" at {options.model!r}"
             raise AttributeValueError(
-                f"--{name.replace('_', '-')} is for .bmodel files, and {options.model!r} is none",
+                f"--{name.replace('_', '-')} is for .bmodel files, and {what}",
                 hint="give a .bmodel file, or leave the option out",
             )
 

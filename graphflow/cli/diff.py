@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from graphflow.cli.options import command, is_model, load_model
-from graphflow.errors import DTypeError, FileFormatError
+from graphflow.errors import DTypeError, FileFormatError, GraphFlowError
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.graph import Graph
 
+_TROUBLE = 2
 _APART = re.compile(r'(\w+)\[([\d, ]*)\]@weights\[("(?:[^"\\]|\\.)*")\]')
 
 
@@ -24,7 +26,8 @@ def add_parser(commands: Any) -> None:
     made = command(
         commands,
         "diff",
-        "compare two models, graphs in text form, or .bmodel files; the exit status is 1 if they differ",
+        "compare two models, graphs in text form, or .bmodel files; the exit status is 0 if they are the "
+        "same but for names, 1 if they differ, 2 if they cannot be compared",
         """
         graphflow diff old/model demo_out/model
         graphflow diff old.onnx new.onnx
@@ -48,6 +51,15 @@ def add_parser(commands: Any) -> None:
 
 
 def _act(options: argparse.Namespace) -> int:
+    """Compare; like other tools that compare, with a status of its own for what cannot be compared."""
+    try:
+        return _compared(options)
+    except GraphFlowError as error:
+        print(error.at_no_line(), file=sys.stderr)
+        return _TROUBLE
+
+
+def _compared(options: argparse.Namespace) -> int:
     from graphflow.model import Model, optimize
     from graphflow.prove import diff
     from graphflow.runtime.bm1684 import bmodel

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from graphflow.cli import (
     bench,
@@ -73,15 +75,29 @@ examples:
 
 `graphflow COMMAND --help` shows the options of one command, with examples.
 The exit status is 0 if all went well, 1 for an error or where check, bisect, diff or fuzz found something,
-2 for a wrong command line and where compile or simulate refuses a model, 130 for Ctrl-C.
+2 for a wrong command line, where compile or simulate refuses a model, and where diff cannot compare;
+130 for Ctrl-C.
 """
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that offers the nearest command for one that there is not."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
+        if wrong:
+            names = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+            close = difflib.get_close_matches(wrong[1], names, 1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            message = f"there is no command {wrong[1]!r}; {meant}there are {', '.join(names)}"
+        super().error(message)
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     from graphflow import __version__
 
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="graphflow",
         description="Build, explain, plan, draw and run static graphs.",
         epilog=EPILOG,

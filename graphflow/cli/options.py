@@ -136,7 +136,8 @@ def load_model(path: str) -> Model:
     if not place.exists():
         raise FileFormatError(
             f"there is nothing at {path!r}",
-            hint="give the folder of a saved model; `graphflow demo` makes demo_out/model",
+            hint="give the folder of a saved model, or a .gfm, .onnx or .tflite file; "
+            "`graphflow demo` makes demo_out/model",
         )
     if place.is_file() and (place.suffix == ".onnx" or _begins_as_onnx(place)):
         from graphflow.io import onnx

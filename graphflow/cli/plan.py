@@ -49,7 +49,10 @@ def add_parser(commands: Any) -> None:
         _act,
     )
     made.add_argument(
-        "model", metavar="MODEL", help="the folder of a saved model, or a .csv file with id,lower,upper,size"
+        "model",
+        metavar="MODEL",
+        help="a saved model (a folder or .gfm), an .onnx or .tflite file, or a .csv file of buffers "
+        "with id,lower,upper,size",
     )
     add_level(made)
     add_sizes(made)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from graphflow.errors import needing_packages
+
 Item = TypeVar("Item")
 
 
@@ -13,7 +15,8 @@ class Progress(Generic[Item]):
     """An iterable that draws a bar on standard error while it is iterated; see `progress`."""
 
     def __init__(self, items: Iterable[Item], title: str, unit: str, hidden: bool | None) -> None:
-        from tqdm import tqdm
+        with needing_packages("gf.progress"):
+            from tqdm import tqdm
 
         disable = not sys.stderr.isatty() if hidden is None else hidden
         self._bar = tqdm(items, desc=title or None, unit=unit, disable=disable, dynamic_ncols=True)

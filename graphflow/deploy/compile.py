@@ -11,7 +11,7 @@ import numpy as np
 
 from graphflow.deploy.preflight import Preflight, report_of
 from graphflow.deploy.program import Prepared, check_target, listed_sizes, prepare
-from graphflow.errors import AttributeValueError, FeedError
+from graphflow.errors import AttributeValueError, FeedError, needing_packages
 
 if TYPE_CHECKING:
     from graphflow.model import Model
@@ -166,7 +166,8 @@ def compile(
     >>> made.simulate({"x": np.zeros((2, 3, 8, 8), np.float32)})["y"].shape
     (2, 4, 8, 8)
     """
-    from graphflow.runtime.bm1684.bmodel import BModel, Net
+    with needing_packages("gf.compile"):
+        from graphflow.runtime.bm1684.bmodel import BModel, Net
     from graphflow.runtime.bm1684.compiler.driver import plan_program
     from graphflow.runtime.bm1684.compiler.package import package
 

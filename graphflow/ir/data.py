@@ -67,7 +67,7 @@ def _converted(array: np.ndarray, wanted: DType) -> np.ndarray:
         limits = np.iinfo(wanted.numpy)
         if array.min() < limits.min or array.max() > limits.max:
             raise DTypeError(
-                f"values from {array.min()} to {array.max()} do not fit {wanted}",
+                f"{_extent(array.min(), array.max())} not fit {wanted}",
                 hint="pass dtype=gf.int64, or another type that holds them",
             )
     with np.errstate(all="ignore"):
@@ -78,6 +78,11 @@ def _converted(array: np.ndarray, wanted: DType) -> np.ndarray:
             hint="round and clip it first, or pass a floating dtype",
         )
     return made
+
+
+def _extent(low: Any, high: Any) -> str:
+    """What two bounds call the numbers between them, as the subject of a sentence."""
+    return f"{low} does" if low == high else f"values from {low} to {high} do"
 
 
 def _strings(value: Any, array: np.ndarray) -> np.ndarray:

@@ -140,7 +140,7 @@ def _step_results(
     rows, rows_nest = flatten(parts[1], "the result")
     _require_alike(traced.name, after, nest, "scan")
     made = traced.tensors([*[tensor.dtype for tensor in carries], *[None] * len(rows)])
-    _check_carries(made[: len(leaves)], carries, nest, traced.name)
+    _check_carries(made[: len(leaves)], carries, nest, described("the step of scan", traced.name))
     return made[: len(leaves)], made[len(leaves) :], rows_nest
 
 
@@ -157,9 +157,9 @@ def _parts(nest: Nest) -> str:
     return ", ".join(path or "of one tensor" for path in nest.paths) or "of nothing"
 
 
-def _check_carries(made: Sequence[Tensor], carries: Sequence[Tensor], nest: Nest, name: str) -> None:
+def _check_carries(made: Sequence[Tensor], carries: Sequence[Tensor], nest: Nest, step: str) -> None:
     for tensor, first, path in zip(made, carries, nest.paths):
-        require_same(tensor.type, first.type, f"carry{path} after a step of {name}")
+        require_same(tensor.type, first.type, f"carry{path} after {step}")
 
 
 @composite
@@ -272,7 +272,7 @@ def while_loop(
         step = trace(fn, builder.graph, [nest], kinds, "the step of while_loop", label, repeats=True)
         _require_alike(step.name, step.nest, nest, "while_loop")
         after = step.tensors([tensor.dtype for tensor in carries])
-        _check_carries(after, carries, nest, step.name)
+        _check_carries(after, carries, nest, described("the step of while_loop", step.name))
         made = _while(builder, test, step, carries, after, max_steps, label)
     return nest.build(made[: len(carries)])
 

@@ -15,7 +15,7 @@ from graphflow.errors import GraphError, ShapeError
 from graphflow.ir import provenance
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
-from graphflow.ir.graph import open_body
+from graphflow.ir.graph import describe, open_body
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import OpDef, registry
 from graphflow.ops.inference import show
@@ -39,6 +39,36 @@ BINARY = {
 }
 COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
 UNARY = {"neg": "negative", "abs": "abs", "invert": "bitwise_invert"}
+
+_OF_NUMPY = {
+    "true_divide": "divide",
+    "power": "pow",
+    "absolute": "abs",
+    "fabs": "abs",
+    "arctan2": "atan2",
+    "rint": "round",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+}
+"""What NumPy's functions are called here, where the name is another one."""
+
+_REDUCED = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
+"""What their reductions are called: np.sum reduces by np.add."""
+
+_AFTER_AN_ARRAY = {
+    **{op_name: f"__r{name}__" for name, op_name in BINARY.items()},
+    **{"less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__"},
+}
+"""The method of a tensor that answers for an operator with an array on its left."""
 
 _OPERANDS = (Tensor, Dim, bool, int, float, complex, np.ndarray, np.generic, list, tuple)
 
@@ -146,9 +176,7 @@ def attach() -> None:
         "__setitem__": _no_assignment,
         "__delitem__": _no_assignment,
         **{f"__{kind}__": _no_number(kind) for kind in ("int", "float", "complex")},
-        # NumPy arrays leave an operator with a tensor to the tensor.
-        "__array_priority__": 1000,
-        "__array_ufunc__": None,
+        "__array_ufunc__": _numpy_function,
     }
     for name, value in attributes.items():
         setattr(Tensor, name, value)
@@ -158,6 +186,26 @@ def _contains(self: Tensor, value: Any) -> bool:
     raise ShapeError(
         f"`in` cannot look into {self.name}, which has no values while the graph is being built",
         hint="gf.any(gf.equal(x, value)) asks when the graph runs",
+    ).located(origin=provenance.capture())
+
+
+def _numpy_function(self: Tensor, function: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+    """What `array + tensor` gives, as NumPy leaves it to the tensor; other functions of NumPy are refused."""
+    name = _OF_NUMPY.get(function.__name__, function.__name__)
+    if method == "__call__" and len(operands) == 2 and not options and not isinstance(operands[0], Tensor):
+        if name in ("equal", "not_equal"):
+            return name == "not_equal"  # as of any two things that are not the same
+        operator = _AFTER_AN_ARRAY.get(name)
+        if operator is not None:
+            return getattr(operands[1], operator)(operands[0])
+    tensor = next((each for each in operands if isinstance(each, Tensor)), self)
+    spelled = f"np.{function.__name__}" + ("" if method == "__call__" else f".{method}")
+    meant = {"__call__": name, "reduce": _REDUCED.get(name, "")}.get(method, "")
+    way = f"use gf.{meant}" if meant in registry else "use GraphFlow's functions"
+    raise GraphError(
+        f"{spelled} computes with arrays, and {tensor.name} has no value while the graph is being built",
+        hint=f"{way} instead of NumPy's, or fetch it with a Session",
+        operands=describe([tensor]),
     ).located(origin=provenance.capture())
 
 

@@ -57,6 +57,18 @@ def packed(weights, groups, lanes):
     return np.ascontiguousarray(parts.reshape(len(parts), groups, count, lanes).transpose(1, 2, 0, 3))
 
 
+def panels_of(b, weights, groups, lanes):
+    """`packed` as nodes, for weights of known sizes that are no constant."""
+    if is_depthwise(groups, weights.shape[-2] * groups, weights.shape[-1]):
+        groups = 1
+    rows, outputs = prod(weights.shape[:-1]), weights.shape[-1] // groups
+    count = -(-outputs // lanes)
+    parts = b.reshape(weights, shape=(rows, groups, outputs))
+    if count * lanes != outputs:
+        parts = b.pad(parts, pads=((0, 0), (0, 0), (0, count * lanes - outputs)))
+    return b.permute_dims(b.reshape(parts, shape=(rows, groups, count, lanes)), axes=(1, 2, 0, 3))
+
+
 def unpacked(panels, kernel, outputs):
     """The weights [*kernel, channels / groups, outputs] of panels.
 

@@ -205,12 +205,20 @@ def window_view(
 ) -> np.ndarray:
     """A view of padded x with the axes N, C, positions..., kernel....
 
+    Raises:
+        ShapeError: if a window does not fit, as may be where sizes were not known before.
+
     >>> window_view(np.arange(5.0).reshape(1, 1, 5), (2,), (2,), (1,))[0, 0]
     array([[0., 1.],
            [2., 3.]])
     """
     spatial = tuple(range(2, x.ndim))
     covered: Any = tuple(map(extent, kernel, dilation))
+    for axis, (places, size) in enumerate(zip(covered, x.shape[2:])):
+        require(
+            places <= size,
+            f"a window of {places} places does not fit into spatial axis {axis}, padded to {size}",
+        )
     windows = np.lib.stride_tricks.sliding_window_view(x, covered, axis=spatial)
     steps = tuple(slice(None, None, step) for step in (*strides, *dilation))
     return windows[(slice(None), slice(None), *steps)]

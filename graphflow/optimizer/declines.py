@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graphflow.errors import GraphFlowError
 from graphflow.optimizer.journal import Remark
 from graphflow.optimizer.pipelines import PASSES
-from graphflow.optimizer.rules import RULES
+from graphflow.optimizer.rules import PASS_RULES, RULES
 
 if TYPE_CHECKING:
     from graphflow.optimizer.explain import Report
@@ -20,11 +20,11 @@ def declines(report: Report, name: str = "") -> list[Remark]:
     Raises:
         GraphFlowError: for a name that no pass, rule or tag has, with the nearest one.
     """
-    remarks = report.journal.remarks
     if not name:
         return of_rules(report)
+    remarks = all_remarks(report)
     recipe = report.journal.recipe
-    rules = (*RULES, *(recipe.rules if recipe is not None else ()))
+    rules = (*RULES, *PASS_RULES, *(recipe.rules if recipe is not None else ()))
     tagged = {rule.name for rule in rules if name in rule.tags}
     found = [remark for remark in remarks if name in (remark.pass_name, remark.rule) or remark.rule in tagged]
     if not found:
@@ -44,4 +44,13 @@ def declines(report: Report, name: str = "") -> list[Remark]:
 
 def of_rules(report: Report) -> list[Remark]:
     """The remarks of rules: all but those of `fuse` and `in-place`, which have one for very many nodes."""
-    return [remark for remark in report.journal.remarks if remark.pass_name not in ("fuse", "in-place")]
+    return [remark for remark in all_remarks(report) if remark.pass_name not in ("fuse", "in-place")]
+
+
+def all_remarks(report: Report) -> list[Remark]:
+    """All remarks; what a pass said before the sizes were known does not count if it ran again after that."""
+    if report.sized is None:
+        return report.journal.remarks
+    again = {record.name for record in report.sized.journal.passes}
+    before = [remark for remark in report.journal.remarks if remark.pass_name not in again]
+    return before + report.sized.journal.remarks

@@ -8,7 +8,7 @@ same line of the user's program. What is left on one side was removed or added.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from graphflow.ir.graph import Graph
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.text import printed_nodes
 from graphflow.ir.traversal import ancestors, creation_order
+from graphflow.ir.types import TensorType
 from graphflow.optimizer.closeness import distance
 from graphflow.optimizer.journal import describe
 from graphflow.optimizer.passes.bodies import body_place
@@ -101,6 +102,12 @@ class Difference:
             ],
             "outputs": list(self.outputs),
         }
+
+    def _repr_html_(self) -> str:
+        """Both sides beside each other, where a notebook shows the difference."""
+        from graphflow.optimizer.difference_html import fragment
+
+        return fragment(self)
 
     def save_html(self, path: Any) -> str:
         """Write both sides beside each other as one HTML file that needs nothing else; its path.
@@ -199,9 +206,8 @@ def _aligned(nodes: Sequence[Node], others: Sequence[Node]) -> dict[Node, Node]:
     left, right = _structures(nodes, numbers), _structures(others, numbers)
     for node, other in _matches(nodes, others, pairs, taken, left, right):
         pair(node, other)
-    for other in others:
-        for name in other.lineage[1][:1] if other.lineage is not None and other not in taken else ():
-            pair(by_name.get(name), other)
+    for node, other in _stand_ins(others, by_name):
+        pair(node, other)
     for other in others:
         if other not in taken:
             node = by_name.get(other.name)
@@ -211,6 +217,21 @@ def _aligned(nodes: Sequence[Node], others: Sequence[Node]) -> dict[Node, Node]:
         if node.origin is not None:
             pair(node, other)
     return pairs
+
+
+def _stand_ins(others: Sequence[Node], by_name: Mapping[str, Node]) -> list[tuple[Node, Node]]:
+    """What the optimizer made in the place of a node: that of its type first, and the last one made."""
+    found = []
+    for other in reversed(others):
+        node = by_name.get(other.lineage[1][0]) if other.lineage is not None and other.lineage[1] else None
+        if node is not None:
+            found.append((node, other))
+    alike = [pair for pair in found if _types(pair[0]) == _types(pair[1])]
+    return alike + [pair for pair in found if pair[1].inputs or not pair[0].inputs]
+
+
+def _types(node: Node) -> list[TensorType]:
+    return [tensor.type for tensor in node.outputs]
 
 
 def _structures(nodes: Iterable[Node], numbers: dict[Hashable, int]) -> dict[Node, Hashable]:

@@ -36,30 +36,49 @@ h1 { font-size: 1.2rem; margin: 0 0 .5rem; }
 .note b, .dim b { color: var(--mark); font-weight: 600; }
 summary { color: var(--dim); padding: .2rem .6rem; cursor: pointer; border-bottom: 1px solid var(--line); }
 .op { font-weight: 600; }
+@media (max-width: 45rem) {
+  body { padding: .8rem; }
+  .pair { grid-template-columns: minmax(0, 1fr); } .note { grid-column: 1; }
+  .second { border-left: 0; } .same > .second, .dim:empty { display: none; }
+}
 """
 
 
 def page(difference: Difference) -> str:
     """The whole page."""
-    title = f"{difference.left} \u2192 {difference.right}"
+    title = html.escape(f"{difference.left} \u2192 {difference.right}")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head>\n<body>{_content(difference)}\n</body></html>\n"
+    )
+
+
+def fragment(difference: Difference) -> str:
+    """The page as a frame, for notebooks: its style stays inside of it."""
+    return (
+        f'<iframe title="difference" srcdoc="{html.escape(page(difference))}" '
+        'style="width: 100%; height: 30rem; border: 0"></iframe>'
+    )
+
+
+def _content(difference: Difference) -> str:
+    title = html.escape(f"{difference.left} \u2192 {difference.right}")
     counts = "".join(
-        f'<span class="{kind}">{number} {kind}</span>'
+        f'<span class="{kind}">{number:,} {kind}</span>'
         for kind, number in difference.counts().items()
         if number
     )
     heads = [
-        f"{html.escape(name)}{_DOT}{size} nodes"
+        f"{html.escape(name)}{_DOT}{size:,} nodes"
         for name, size in zip((difference.left, difference.right), difference.sizes)
     ]
     said = "".join(f"<p>{html.escape(text)}</p>" for text in difference.outputs)
     verdict = "<p>The two graphs compute the same.</p>" if difference.same else ""
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>'
-        f'<h1>{html.escape(title)}</h1><p class="counts">{counts}</p>{verdict}{said}\n'
+        f'<h1>{title}</h1><p class="counts">{counts}</p>{verdict}{said}\n'
         f'<div class="pair head"><div>{heads[0]}</div><div class="second">{heads[1]}</div></div>\n'
         + "\n".join(_rows(difference.changes))
-        + "\n</body></html>\n"
     )
 
 
@@ -94,7 +113,7 @@ def _row(change: Change) -> str:
     told = _DOT.join([text for text in (*notes, html.escape(change.origin)) if text])
     sides = [_node(change.path, change.before), _node(change.path, change.after)]
     if kind == "same":
-        return f'<div class="pair"><div>{sides[0]}</div><div class="second">{sides[1]}</div></div>'
+        return f'<div class="pair same"><div>{sides[0]}</div><div class="second">{sides[1]}</div></div>'
     if kind == "removed":
         return (
             f'<div class="pair"><div class="removed">{sides[0]}</div>'

@@ -16,13 +16,13 @@ the user's rather than the package's, is left out; then the others go on.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from graphflow.errors import GraphFlowError, RewriteError
+from graphflow.ir import provenance
 from graphflow.ir.node import Node
 from graphflow.ir.opdef import OpDef
 from graphflow.optimizer.pattern import Match, Plan
@@ -331,7 +331,7 @@ class Driver:
         if self.strict:
             raise RewriteError(message, hint="this is a fault of the rule", origin=node.origin) from error
         self._broken.add(rule.name)
-        warnings.warn(f"{message}; the rule is skipped", RewriteWarning, stacklevel=2)
+        provenance.warn(f"{message}; the rule is skipped", RewriteWarning)
 
     def _requeue(self, queue: deque[Node], queued: set[int]) -> None:
         """Put back the touched nodes, and their users as far up as a pattern could see them."""
@@ -370,7 +370,7 @@ class Driver:
         skipped = max(names, key=lambda name: order.get(name, -1))
         self._broken.add(skipped)
         self._recent.clear()
-        warnings.warn(f"{message}; the rule {skipped!r} is skipped", RewriteWarning, stacklevel=3)
+        provenance.warn(f"{message}; the rule {skipped!r} is skipped", RewriteWarning)
 
     def _restarted(self) -> tuple[deque[Node], set[int]]:
         """The worklist from the beginning, for the rules that are left."""

@@ -16,8 +16,8 @@ if the journal had a `Meter`; `Report.measured` runs the optimizer again with on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphflow.ir.body import nested_nodes
@@ -43,9 +43,14 @@ _RULES_BY_NAME: dict[str, Rule] = {rule.name: rule for rule in (*RULES, *PASS_RU
 _OTHER_EVIDENCE = {
     "merge_twins": "exact, proved",
     "unused": "exact, proved",
-    "fold": "exact by the NumPy reference",
+    "fold": "exact, by NumPy",
     "fold_broadcast": "exact, proved",
+    "bodies": "as the rules in them",
 }
+
+
+AT_SIZES = " at sizes"
+"""What follows the name of a pass that ran once sizes were known."""
 
 
 class Plan(Protocol):
@@ -85,7 +90,9 @@ class Line:
     Attributes:
         fired, declined: how often.
         nodes, flops, bytes: what its edits added, negative if they saved some; `flops` and `bytes` are
-            None if the journal kept counts only.
+            None if the journal kept counts only. Over all lines they add up to what the totals differ by.
+        inside: the nodes that its edits added in bodies; what these save in FLOP and bytes is told in the
+            line of the pass `bodies`, which knows how often they run.
         peak_bytes, seconds: by how much its firings moved the planned peak, and how long it took; None
             where nothing was measured.
         evidence: its safety class, and what that rests on.
@@ -103,6 +110,7 @@ class Line:
     declined: int
     evidence: str
     algebra: str
+    inside: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,8 @@ class Report:
         note: how the target is going to compile it, where there is something to say.
         fitted: what was done after that to stay within a memory budget, as a report of its own; None if
             there is no budget, or if sizes are unknown.
+        kernel_of: says of a node what runs it, where that is no part of what the target compiles; or None.
+        sized: what was done once the sizes were known, as a report of its own; None if none were given.
     """
 
     before: Totals
@@ -135,6 +145,8 @@ class Report:
     lines_of: dict[str, str]
     note: str = ""
     fitted: Report | None = None
+    kernel_of: Callable[[Node], str] | None = None
+    sized: Report | None = None
 
     def __str__(self) -> str:
         return report_text(self)
@@ -150,18 +162,25 @@ class Report:
         """What was measured on the way, or None."""
         return self.journal.meter
 
-    def measured(self) -> Report:
+    def measured(self, sizes: Mapping[str, int] | None = None) -> Report:
         """This report with each pass and rule measured; the optimizer runs again for that, on a copy.
+
+        Arguments:
+            sizes: what symbolic sizes count as; by default as they did, which is 1 unless told.
 
         Raises:
             GraphFlowError: if it is not known what ran.
         """
         from graphflow.optimizer.replay import measured_report
 
-        return self if self.meter is not None else measured_report(self)
+        if self.meter is not None and sizes is None:
+            return self
+        return measured_report(self, self.journal.sizes if sizes is None else sizes)
 
     def of(self, tensor: Tensor | Node | str) -> str:
         """The story of one tensor: its user line, the rules that replaced it, and what runs in the end.
+
+        That is a node of the optimised program, with the region that runs as one loop, if it is in one.
 
         Arguments:
             tensor: of the graph that was optimised, or its name.
@@ -189,7 +208,7 @@ class Report:
     @property
     def regions(self) -> tuple[Region, ...]:
         """The groups of nodes that can run as one loop; `missed("fuse")` says why others cannot."""
-        return self.optimized.regions
+        return (self if self.sized is None else self.sized).optimized.regions
 
     def why_not(self, rule: str, node: Tensor | Node | str) -> str:
         """Why a rule did not fire at a node: not admitted, a pattern that does not fit, or a decline.
@@ -236,6 +255,7 @@ def explain(
     journal: Journal,
     original_plan: Plan | None = None,
     optimized_plan: Plan | None = None,
+    sized: tuple[Program, Journal] | None = None,
 ) -> Report:
     """The report of an optimisation.
 
@@ -245,8 +265,14 @@ def explain(
         journal: what was written down on the way.
         original_plan, optimized_plan: memory plans of the two, for the line of peaks; if the journal has
             a meter, that has measured them.
+        sized: what it became once the sizes were known, and what was written down on the way to that.
     """
     first, last = original.order(), optimized.order()
+    made, later = list(_lines(journal)), None
+    if sized is not None:
+        later = explain(optimized, *sized)
+        made += [replace(line, pass_name=line.pass_name + AT_SIZES) for line in later.lines]
+        _join(journal, sized[1])
     lines = {node.name: str(node.origin or "") for node in (*first, *last)}
     lines.update({name: gone.origin for name, gone in journal.gone.items()})
     peaks: list[int | None] = [
@@ -255,19 +281,31 @@ def explain(
     if journal.meter is not None and journal.meter.passes and original_plan is optimized_plan is None:
         peaks = [journal.meter.passes[0].before.peak_bytes, journal.meter.passes[-1].after.peak_bytes]
     with counted_at(journal.sizes):
-        before, after = _totals(first, peaks[0]), _totals(last, peaks[1])
+        before, after = (
+            _totals(first, peaks[0]),
+            _totals(last if sized is None else sized[0].order(), peaks[1]),
+        )
     return Report(
         before=before,
         after=after,
         label=journal.label,
         seconds=sum(record.seconds for record in journal.passes),
-        lines=tuple(_lines(journal)),
+        lines=tuple(made),
         journal=journal,
         original=original,
         optimized=optimized,
         final={node.name: node for node in last},
         lines_of=lines,
+        sized=later,
     )
+
+
+def _join(journal: Journal, later: Journal) -> None:
+    """Add the passes that ran once the sizes were known to those before."""
+    journal.passes += [record._replace(name=record.name + AT_SIZES) for record in later.passes]
+    if journal.meter is not None and later.meter is not None:
+        costs = [cost._replace(name=cost.name + AT_SIZES) for cost in later.meter.passes]
+        journal.meter.passes += costs
 
 
 def _totals(nodes: list[Node], peak: int | None) -> Totals:
@@ -287,7 +325,7 @@ def _lines(journal: Journal) -> Iterable[Line]:
             pass_name,
             rule,
             tally.fired,
-            tally.added - tally.removed,
+            tally.added - tally.removed - tally.inside,
             tally.flops if journal.detailed else None,
             tally.bytes if journal.detailed else None,
             None if cost is None else cost.peak_bytes,
@@ -295,7 +333,8 @@ def _lines(journal: Journal) -> Iterable[Line]:
             tally.declined,
             f"{known.safety}, {known.evidence}" if known else _OTHER_EVIDENCE.get(rule, "by definition"),
             known.algebra if known else "",
+            tally.inside,
         )
 
 
-__all__ = ["Line", "Report", "Totals", "bytes_text", "count_text", "explain"]
+__all__ = ["AT_SIZES", "Line", "Report", "Totals", "bytes_text", "count_text", "explain"]

@@ -48,8 +48,9 @@ class Entry(NamedTuple):
         added: names of the nodes that were made.
         into: names of the nodes that give the values from now on, made by this edit or before it.
         reason: a sentence, "" if the rule says it all.
-        flops: how many floating-point operations a run the edit adds, negative if it saves some.
-        bytes: how many bytes more the nodes of a run read and write, negative if fewer.
+        flops: how many floating-point operations a run the edit adds, negative if it saves some; inside
+            of a body in one run of that, where the edit of kind "body" has what all of its runs add.
+        bytes: how many bytes more the nodes of a run read and write, negative if fewer; likewise.
     """
 
     sequence: int
@@ -65,13 +66,21 @@ class Entry(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """A rule whose pattern matched at a node but that declined, with its reason."""
+    """A rule whose pattern matched at a node but that declined, with its reason; print it.
+
+    >>> print(Remark("canonicalize", "exp_minus_one", "subtract", "exp has other users", "net.py:12"))
+    exp_minus_one at subtract (net.py:12): exp has other users
+    """
 
     pass_name: str
     rule: str
     node: str
     reason: str
     origin: str
+
+    def __str__(self) -> str:
+        at = f"{self.node} ({self.origin})" if self.origin else self.node
+        return f"{self.rule} at {at}: {self.reason}"
 
 
 class PassRecord(NamedTuple):
@@ -86,12 +95,17 @@ class PassRecord(NamedTuple):
 
 
 class Tally:
-    """What one rule did in one pass: `fired` edits that `removed` and `added` so many nodes."""
+    """What one rule did in one pass: `fired` edits that `removed` and `added` so many nodes.
 
-    __slots__ = ("added", "bytes", "declined", "fired", "flops", "removed")
+    Of these, `inside` is what the edits in bodies added less what they removed. `flops` and `bytes` are
+    those of edits outside of bodies; what changes inside has its share in the edits of the pass `bodies`.
+    """
+
+    __slots__ = ("added", "bytes", "declined", "fired", "flops", "inside", "removed")
 
     def __init__(self) -> None:
-        self.fired = self.removed = self.added = self.flops = self.bytes = self.declined = 0
+        self.fired = self.removed = self.added = self.inside = 0
+        self.flops = self.bytes = self.declined = 0
 
 
 class Gone(NamedTuple):
@@ -194,13 +208,16 @@ class Journal:
         tally.fired += 1
         tally.removed += len(removed)
         tally.added += len(added)
+        if self.path:
+            tally.inside += len(added) - len(removed)
         if not self.detailed:
             return
         with counted_at(self.sizes):
             flops = sum(map(node_flops, added)) - sum(map(node_flops, removed))
             moved = sum(map(node_bytes, added)) - sum(map(node_bytes, removed))
-        tally.flops += flops
-        tally.bytes += moved
+        if not self.path:
+            tally.flops += flops
+            tally.bytes += moved
         sequence = len(self._entries)
         path = self.path
         for before, after in moves:

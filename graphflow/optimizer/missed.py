@@ -23,7 +23,8 @@ def regions_text(report: Report) -> str:
     if len(counts) > len(shown):
         rest = sum(counts.values()) - sum(count for _, count in shown)
         lines.append(f"... and {rest:,} regions of {len(counts) - len(shown):,} other kinds")
-    declined = report.journal.tallies.get(("fuse", "fuse"))
+    journal = (report if report.sized is None else report.sized).journal
+    declined = journal.tallies.get(("fuse", "fuse"))
     if declined is not None and declined.declined:
         nodes = f"{declined.declined:,} node{'s' * (declined.declined != 1)}"
         lines.append(f'declined at {nodes}: report.missed("fuse") says why')

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from graphflow.errors import AttributeValueError, GraphFlowError, MemoryPlanError, RewriteError
+from graphflow.errors import AttributeValueError, GraphFlowError, MemoryPlanError, RewriteError, VerifyError
 from graphflow.files import atomic_write
 from graphflow.ir.body import Body
 from graphflow.ir.node import Node
@@ -158,13 +158,17 @@ class PassManager:
         for position, step in enumerate(self.passes):
             self._require(step)
             before, text = context.size, self._snapshot()
+            is_own = type(step).__module__.startswith("graphflow.")
+            ends = None if is_own else _ends(context.program)
             edits = context.journal.edits
             context.journal.pass_name = step.name
             start, overhead = time.perf_counter(), meter.overhead if meter is not None else 0.0
             try:
                 result = self._run(step, position)
-                if context.check or not type(step).__module__.startswith("graphflow."):
-                    _verify(context)  # a user's pass may have edited past the rewriter
+                if ends is not None:  # a user's pass may have edited past the rewriter
+                    _check_ends(ends, _ends(context.program))
+                if context.check or not is_own:
+                    _verify(context)
             except MemoryPlanError:
                 raise  # what was asked for cannot be had: no pass failed
             except Exception as error:
@@ -180,7 +184,21 @@ class PassManager:
                 PassRecord(step.name, seconds, before, context.size, result.changed, result.note)
             )
         context.settle()
+        if context.rules and not context.journal.path:
+            self._verify_rules()
         return context.program
+
+    def _verify_rules(self) -> None:
+        """Verify what rules of the user have left, which may have edited past the rewriter."""
+        try:
+            _verify(self.context)
+        except VerifyError as error:
+            names = ", ".join([repr(rule.name) for rule in self.context.rules])
+            raise RewriteError(
+                f"one of the rules {names} has broken the graph: {error.message}",
+                hint="let rules read the match and build by their builder; tried one by one, it shows which",
+                origin=error.origin,
+            ) from error
 
     def _run(self, step: Pass, position: int) -> PassResult:
         """Run one pass within its budget, and without what it excludes."""
@@ -193,6 +211,8 @@ class PassManager:
             result = step.run(self.context.program, self.context)
         finally:
             journal.budget, journal.excluded = outer, excluded
+        if not isinstance(result, PassResult):
+            raise RewriteError(f"it returned {result!r:.80} where a PassResult(changed) was to be returned")
         if budget is None or budget is outer or budget.stopped_at is None:
             return result
         journal.stops[key] = budget.stopped_at
@@ -250,6 +270,19 @@ def _verify(context: PassContext) -> None:
 
     context.settle()
     verify(context.program)
+
+
+def _ends(program: Program) -> tuple[list[str], list[str], list[str], int]:
+    """What whoever runs the program counts on: types of results and feeds, updates, number of fetches."""
+    types = [[str(tensor.type) for tensor in tensors] for tensors in (program.outputs, program.feeds)]
+    return types[0], types[1], list(program.updated), program.fetch_count
+
+
+def _check_ends(before: tuple[Any, ...], after: tuple[Any, ...]) -> None:
+    """Raise if a pass has given the program other ends."""
+    for what, old, new in zip(("results", "feeds", "updated variables", "number of fetches"), before, after):
+        if old != new:
+            raise RewriteError(f"it changed the {what} of the program from {old} to {new}"[:400])
 
 
 def _write_reproducer(folder: str, step: Pass, text: str) -> str:

@@ -115,7 +115,8 @@ def parse_pipeline(text: str, further: Sequence[type[Pass]] = ()) -> list[Pass]:
         further: passes of a user.
 
     Raises:
-        AttributeValueError: for an unknown pass or option; the message offers the nearest name.
+        AttributeValueError: for an unknown pass or option, where the message offers the nearest name, and
+            for a text that names none.
 
     >>> parse_pipeline("fold-constants{max-bytes=64}")
     [FoldConstants(max_bytes=64)]
@@ -124,7 +125,13 @@ def parse_pipeline(text: str, further: Sequence[type[Pass]] = ()) -> list[Pass]:
         raise AttributeValueError(f"{text!r} is a level, not a pipeline", hint=f"pass level={text!r}")
     if len(text) == 2 and text[0] in "oO" and text[1].isdecimal():
         raise AttributeValueError(f"there is no level {text!r}", hint="use " + ", ".join(PIPELINES))
-    return pass_manager.parse_pipeline(text, _known(further))
+    known = _known(further)
+    found = pass_manager.parse_pipeline(text, known)
+    if text and not found:
+        raise AttributeValueError(
+            f"the pipeline {text!r:.80} names no pass", hint="name some, such as eliminate,canonicalize"
+        )
+    return found
 
 
 def _known(further: Sequence[type[Pass]]) -> dict[str, type[Pass]]:

@@ -34,6 +34,8 @@ class Program(Graph):
         feeds: the placeholders, in the order in which values are passed.
         fetch_count: how many of `outputs` are fetches; the rest are new values of variables.
         updated: names of the variables that `outputs[fetch_count:]` update, in order.
+        steady: names of variables it does not update, of which the target computes what is made of
+            them alone once for many runs; see `graphflow.optimizer.preparation`.
         regions: the groups of nodes that run as one loop, as the pass `fuse` finds them; an edit by a
             later pass empties it.
         schedule: the order of running that the pass `schedule` chose, () if none did; edits and other
@@ -45,6 +47,7 @@ class Program(Graph):
         self.feeds: list[Tensor] = []
         self.fetch_count = 0
         self.updated: list[str] = []
+        self.steady: frozenset[str] = frozenset()
         self.regions: tuple[Region, ...] = ()
         self.in_arena = False
         self._schedule: tuple[Node, ...] = ()
@@ -102,7 +105,7 @@ def extract(
         if node.op.name == "variable":
             copies.update(zip(node.outputs, copy_node(program, node, copies).outputs))
     for tensor in feeds:
-        copies[tensor] = _placeholder(program, tensor)
+        copies[tensor] = placeholder_for(program, tensor)
         program.feeds.append(copies[tensor])
     for node in needed:
         if node.op.name == "variable":
@@ -145,6 +148,7 @@ def specialize(
     result.updated = list(program.updated)
     result.regions = tuple([region.copied(copies) for region in program.regions])
     result.in_arena = program.in_arena
+    result.steady = program.steady - set(values or ())
     if program.schedule:
         # A node may have become several, which then run right before the first that reads them.
         ends = [copies[node.outputs[0]] for node in program.schedule]
@@ -186,7 +190,8 @@ def body_of(program: Program) -> Body:
     return body.seal()
 
 
-def _placeholder(program: Program, tensor: Tensor) -> Tensor:
+def placeholder_for(program: Program, tensor: Tensor) -> Tensor:
+    """A placeholder in a program for what a tensor of another graph is."""
     node = tensor.node
     attrs = Attrs(dtype=tensor.dtype, shape=tensor.shape)
     copy = program.add(

@@ -7,7 +7,7 @@ body is put in its place, so that edits in loops and branches can be looked at o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphflow.errors import GraphFlowError
@@ -86,11 +86,10 @@ def replay_report(report: Report, steps: int | None) -> Program:
     return _again(report, journal)
 
 
-def measured_report(report: Report) -> Report:
+def measured_report(report: Report, sizes: Mapping[str, int]) -> Report:
     """The report of the same optimisation with a meter; see `Report.measured`."""
     from graphflow.optimizer.explain import explain
 
-    sizes = report.journal.sizes
     journal = Journal("remarks", report.journal.limit, Meter(sizes=sizes), sizes)
     journal.expected = frozenset(report.journal.failures)
     journal.expected_stops = dict(report.journal.stops)
@@ -142,9 +141,9 @@ def pass_programs(report: Report, pass_name: str) -> tuple[list[Entry], Program,
     entries = report.journal.entries
     if not pass_name:
         return entries, report.original, report.optimized
-    ran = [record.name for record in report.journal.passes]
+    ran = list(dict.fromkeys(record.name for record in report.journal.passes))
     if pass_name not in ran:
-        raise GraphFlowError(f"no pass {pass_name!r} ran", hint="these did: " + ", ".join(ran))
+        raise GraphFlowError(f"no pass {pass_name!r:.80} ran", hint="these did: " + ", ".join(ran))
     # What a pass does inside of bodies belongs to the pass `bodies`, which puts it in place.
     mine = [
         entry

@@ -8,13 +8,14 @@
                          weight_bytes, peak_bytes (of the memory plan, or null)
     passes               name, seconds, before, after (nodes), changed, note; `cost` has before and after as
                          {nodes, flops, bytes, peak_bytes}, or is null where nothing was measured
-    rules                pass_name, rule, fired, declined, nodes, flops, bytes, peak_bytes, seconds (changes;
-                         null where not measured), evidence, algebra
+    rules                pass_name, rule, fired, declined, nodes, inside (nodes in bodies), flops, bytes,
+                         peak_bytes, seconds (changes; null where not measured), evidence, algebra
     entries              every edit: sequence, pass_name, rule, kind, removed, added, into, reason, flops,
                          bytes
     declined             pass_name, rule, node, reason, origin
 
-and, only where a memory budget asked for something,
+where sizes were given, also what ran once they were known, with " at sizes" behind the names of passes in
+`passes` and `rules`; and, only where a memory budget asked for something,
 
     recomputed           node, bytes, flops, origin: what is computed twice
     fitted               what was done for the budget, as such an object
@@ -31,6 +32,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphflow.errors import FileFormatError
+from graphflow.optimizer.declines import all_remarks
 
 if TYPE_CHECKING:
     from graphflow.optimizer.explain import Report
@@ -60,7 +62,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "passes": passes,
         "rules": [asdict(line) for line in report.lines],
         "entries": [_lists(entry._asdict()) for entry in journal.entries],
-        "declined": [remark._asdict() for remark in journal.remarks],
+        "declined": [remark._asdict() for remark in all_remarks(report)],
     }
     if report.fitted is not None:
         found["recomputed"] = [one._asdict() for one in report.recomputed]

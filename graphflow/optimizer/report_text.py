@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from graphflow.ir.body import nested_nodes
 from graphflow.ir.dims import symbols
 from graphflow.optimizer.budget import STOPPED
 from graphflow.optimizer.declines import of_rules
 from graphflow.optimizer.missed import regions_text
 
 if TYPE_CHECKING:
+    from graphflow.ir.node import Node
     from graphflow.optimizer.explain import Line, Report
     from graphflow.optimizer.journal import Remark
     from graphflow.optimizer.metering import Measure, Meter
 
-_SHOWN_REMARKS = 12
+_SHOWN_REMARKS, _WIDTH = 12, 116
 
 
 def report_text(report: Report) -> str:
@@ -29,7 +32,7 @@ def report_text(report: Report) -> str:
         regions_text(report),
         _memory_text(report),
         _remarks_text(of_rules(report)),
-        report.note,
+        "\n".join(map(_wrapped, report.note.splitlines())),
         "" if report.fitted is None else _fitted_text(report.fitted),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -53,14 +56,25 @@ def totals_text(report: Report, first: str = "as built") -> str:
         row = [label, count, count_text(totals.flops), bytes_text(totals.weight_bytes)]
         rows.append(row + ([bytes_text(totals.peak_bytes)] if planned else []))
     text = table(rows, right=range(1, 5))
-    unknown = sorted(
-        {name for feed in report.original.feeds for size in feed.shape for name in symbols(size)}
-    )
-    counted = f"\ncounted with {_sizes_text(unknown, report.journal.sizes)}" if unknown else ""
-    change = ""
+    change, counted = "", f"\n{counted_text(report)}".rstrip()
     if before.peak_bytes and after.peak_bytes is not None and after.peak_bytes != before.peak_bytes:
         change = f"   planned peak {100 * (after.peak_bytes / before.peak_bytes - 1):+.0f} %"
     return f"{text}   ({report.seconds:.2f} s){change}{counted}"
+
+
+def counted_text(report: Report) -> str:
+    """What was assumed in counting; "" if nothing had to be."""
+    unknown = sorted(
+        {name for feed in report.original.feeds for size in feed.shape for name in symbols(size)}
+    )
+    assumed = [_sizes_text(unknown, report.journal.sizes)] if unknown else []
+    if any(_is_unbounded(node) for node in nested_nodes(report.original.nodes)):
+        assumed.append("loops that have no bound run once")
+    return f"counted with {'; '.join(assumed)}" if assumed else ""
+
+
+def _is_unbounded(node: Node) -> bool:
+    return node.op.name == "while_loop" and node.attrs.max_steps is None
 
 
 def _sizes_text(names: list[str], sizes: Mapping[str, int]) -> str:
@@ -78,10 +92,19 @@ def _passes_text(meter: Meter) -> str:
             idle.append(name)
             spent += seconds
         else:
-            rows.append([name, *_changes(before, after), _milliseconds(seconds)])
+            rows.append([name, *_changes(before, after), milliseconds(seconds)])
     text = table(rows, right=range(1, 6)) if len(rows) > 1 else "no pass changed anything"
-    more = f"\n{', '.join(dict.fromkeys(idle))}: as before ({_milliseconds(spent)} ms)" if idle else ""
-    return text + more
+    return text + (f"\n{_wrapped(_idle_text(idle, spent))}" if idle else "")
+
+
+def _idle_text(names: list[str], seconds: float) -> str:
+    return f"{', '.join(dict.fromkeys(names))}: as before ({milliseconds(seconds)} ms)"
+
+
+def _wrapped(text: str, indent: str = "    ") -> str:
+    return textwrap.fill(
+        text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _changes(before: Measure, after: Measure) -> list[str]:
@@ -98,8 +121,9 @@ def _lines_text(lines: Iterable[Line], metered: bool) -> str:
     rows = [["pass", "rule", "fired", "effect", *(["peak", "ms"] if metered else []), "evidence"]]
     for line in lines:
         if line.fired:
-            more = [_signed_bytes(line.peak_bytes), _milliseconds(line.seconds)] if metered else []
-            rows.append([line.pass_name, line.rule, str(line.fired), _effect(line), *more, line.evidence])
+            told = [line.pass_name, line.rule, f"{line.fired:,}", effect_text(line)]
+            more = [signed_bytes(line.peak_bytes), milliseconds(line.seconds)] if metered else []
+            rows.append([*told, *more, line.evidence])
     return table(rows, right=(2, 4, 5) if metered else (2,)) if len(rows) > 1 else "no rule fired"
 
 
@@ -111,38 +135,45 @@ def _stops_text(report: Report) -> str:
 
 def _memory_text(report: Report) -> str:
     """What was chosen about the order, and about writing results over inputs."""
-    notes = {record.name: record.note for record in report.journal.passes if record.note}
+    notes = {record.name.partition(" ")[0]: record.note for record in report.journal.passes if record.note}
     lines = [f"order: {notes['schedule']}"] if "schedule" in notes else []
     if "in-place" in notes:
         lines.append(f'in place: {notes["in-place"]}; report.missed("in-place") says why')
     return "\n".join(lines)
 
 
-def _effect(line: Line) -> str:
-    parts = [f"{line.nodes:+d} node{'s' * (abs(line.nodes) != 1)}"] if line.nodes else ["same nodes"]
+def effect_text(line: Line) -> str:
+    """What a rule changed: nodes, FLOP, bytes."""
+    parts = [f"{line.nodes:+,} node{'s' * (abs(line.nodes) != 1)}"] if line.nodes else []
+    if line.inside:
+        parts.append(f"{line.inside:+,} {'' if parts else 'node' + 's ' * (abs(line.inside) != 1)}in bodies")
+    parts = parts or ["same nodes"]
     if line.flops:
         parts.append(f"{'-' if line.flops < 0 else '+'}{count_text(abs(line.flops))}FLOP")
     if line.bytes:
-        parts.append(_signed_bytes(line.bytes))
+        parts.append(signed_bytes(line.bytes))
     return ", ".join(parts)
 
 
-def _signed_bytes(number: int | None) -> str:
+def signed_bytes(number: int | None) -> str:
+    """A change of bytes; "-" for None, "same" for 0."""
     if number is None:
         return "-"
     return f"{'-' if number < 0 else '+'}{bytes_text(abs(number))}" if number else "same"
 
 
-def _milliseconds(seconds: float | None) -> str:
+def milliseconds(seconds: float | None) -> str:
+    """Seconds as ms; "-" for None."""
     return "-" if seconds is None else f"{1000 * seconds:.2f}"
 
 
 def _remarks_text(remarks: list[Remark]) -> str:
     if not remarks:
         return ""
-    shown = [[remark.pass_name, remark.rule, remark.node, remark.reason, remark.origin] for remark in remarks]
-    more = f"\n... and {len(shown) - _SHOWN_REMARKS} more" if len(shown) > _SHOWN_REMARKS else ""
-    return "declined\n" + table(shown[:_SHOWN_REMARKS]) + more
+    lines = [_wrapped(str(remark)) for remark in remarks[:_SHOWN_REMARKS]]
+    if len(remarks) > _SHOWN_REMARKS:
+        lines.append(f"... and {len(remarks) - _SHOWN_REMARKS:,} more: report.missed() has them all")
+    return "\n".join(["declined", *lines])
 
 
 def table(rows: list[list[str]], right: Iterable[int] = ()) -> str:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from graphflow.errors import GraphFlowError, RewriteError
 from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
+from graphflow.optimizer.declines import all_remarks
 from graphflow.optimizer.pass_manager import Pass
 from graphflow.optimizer.passes.canonicalize import Canonicalize
 from graphflow.optimizer.pattern import LITERALS, Operation, Variable, _arrangements, plans
-from graphflow.optimizer.pipelines import PIPELINES, parse_pipeline
+from graphflow.optimizer.pipelines import PASSES, PIPELINES, parse_pipeline
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.replay import duplicate
 from graphflow.optimizer.rewriter import Rewriter
 from graphflow.optimizer.rule import Decline, Rule
-from graphflow.optimizer.rules import RULES
+from graphflow.optimizer.rules import PASS_RULES, RULES
 from graphflow.optimizer.selection import chosen_rules, split_names
+from graphflow.optimizer.story import base_name, near
 
 if TYPE_CHECKING:
     from graphflow.optimizer.explain import Report
@@ -28,29 +30,54 @@ def why_not(report: Report, rule: str | Rule, node: Tensor | Node | str) -> str:
     """The reason why a rule did not fire at a node; see `Report.why_not`."""
     recipe = report.journal.recipe
     further = recipe.rules if recipe is not None else ()
-    chosen = _find_rule(rule, further)
-    name = node if isinstance(node, str) else node.node.name if isinstance(node, Tensor) else node.name
-    name = name.partition(":")[0]
+    name = base_name(node)
     before = {each.name: each for each in report.original.order()}
     after = {each.name: each for each in report.optimized.order()}
+    if name not in after and name not in before and name not in report.journal.gone:
+        raise GraphFlowError(f"the report knows no node {name!r}", hint=near(name, [*before, *after]))
+    if isinstance(rule, str) and rule in _of_passes(report, further):
+        return _said_by_pass(report, rule, name)
+    chosen = _find_rule(rule, further)
     if name in after:
         return "\n".join(_reasons(report, chosen, further, report.optimized, after[name]))
-    if name not in before and name not in report.journal.gone:
-        close = difflib.get_close_matches(name, [*before, *after], 3)
-        raise GraphFlowError(
-            f"the report knows no node {name!r}",
-            hint=f"did you mean {' or '.join(map(repr, close))}?" if close else "name a node of the graph",
-        )
     lines = [_departure(report, chosen, name)]
     if name in before and not lines[0].startswith("it did"):
         lines += ["before that:", *_reasons(report, chosen, further, report.original, before[name])]
     return "\n".join(lines)
 
 
+def _of_passes(report: Report, further: tuple[Rule, ...]) -> set[str]:
+    """Names that reports give to the work of passes: their rules, and what is none, as `fuse`."""
+    patterned = {one.name for one in (*RULES, *further)}
+    told = {rule for _, rule in report.journal.tallies} | {one.name for one in PASS_RULES}
+    return {*told, *PASSES, "merge_twins", "unused", "fold"} - patterned
+
+
+def _said_by_pass(report: Report, rule: str, name: str) -> str:
+    """What a pass has said of a node, or did with it, or that it did not run."""
+    said = [one for one in all_remarks(report) if one.node == name and rule in (one.rule, one.pass_name)]
+    if said:
+        return "\n".join(f"it declined: {one.reason}" for one in said)
+    gone = report.journal.gone.get(name)
+    if gone is not None:
+        entry = report.journal.entries[gone.sequence]
+        did = "it did" if rule in (entry.rule, entry.pass_name) else f"{name} is gone"
+        return f"{did}: edit {entry.sequence + 1} removed it by [{entry.rule}] in {entry.pass_name}"
+    region = next((one for one in report.regions if report.final.get(name) in one.nodes), None)
+    if rule == "fuse" and region is not None:
+        return f"it did: {name} is in {region.title}, one loop of {region.operators}"
+    ran = {record.name for record in report.journal.passes}
+    if rule in PASSES and rule not in ran:
+        return f"the pass {rule} is not part of what ran: {report.label or ', '.join(sorted(ran))}"
+    owners = sorted({owner for owner, one in report.journal.tallies if one == rule})
+    where = f", though it did at others, in {', '.join(owners)}" if owners else ""
+    return f"it found nothing to do at {name}{where}"
+
+
 def _find_rule(rule: str | Rule, further: tuple[Rule, ...]) -> Rule:
     if isinstance(rule, Rule):
         return rule
-    known = {one.name: one for one in (*RULES, *further)}
+    known = {one.name: one for one in (*RULES, *PASS_RULES, *further)}
     if rule not in known:
         close = difflib.get_close_matches(str(rule), known, 3)
         raise RewriteError(
@@ -78,7 +105,7 @@ def _reasons(
     barred = _not_admitted(report, rule, further)
     if barred:
         yield barred
-    said = [one for one in report.journal.remarks if (one.rule, one.node) == (rule.name, node.name)]
+    said = [one for one in all_remarks(report) if (one.rule, one.node) == (rule.name, node.name)]
     if said:
         yield f"it declined: {said[-1].reason}"
     else:
@@ -128,6 +155,9 @@ def _attempt(rule: Rule, program: Program, node: Node) -> str:
             if answer is None:
                 return f"its pattern {pattern!r} fits, but it finds nothing to do there ({rule.algebra})"
             return f"its pattern {pattern!r} fits, and it would fire if it were tried"
+    operators = sorted({pattern.op_name for pattern in rule.patterns})
+    if len(operators) > 1 and node.op.name not in operators:
+        return f"its patterns are for {', '.join(operators)}, but {node.name} is {node.op.name}"
     misses = [_miss(pattern, met, rewriter) for pattern in rule.patterns]
     return max(misses)[1]
 

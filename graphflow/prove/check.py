@@ -30,7 +30,7 @@ class Check:
         title: what was checked.
         inputs: the labels of the inputs.
         rows: one for each backend and level.
-        skipped: the backends that are not available, with reasons.
+        skipped: the backends that are not available, or cannot run the model, with reasons.
         born: for each inputs, the first node that makes NaN or infinity of finite values; with `nan_guard`.
     """
 
@@ -131,7 +131,7 @@ def check(
         inputs: arrays by name; if they are left out, inputs are made up from the types, among them ones
             with NaN, infinities and the like, for which what is exact is compared.
         levels: levels, or pipelines in string form.
-        backends: names; all that are available if left out.
+        backends: names; if left out all that are available, but for those that lack an operator of the model.
         seeds: how many inputs of normal numbers are made up.
         rules: further rules that the optimizer is to use.
         exact: let nothing differ by a bit, whatever the class of a rule; on numpy only.
@@ -167,8 +167,16 @@ def check(
         cases = [generated_case(subject, seed, special=False) for seed in range(seeds)]
         cases.append(generated_case(subject, seeds, special=True))
     rows = compare(subject, cases, chosen, list(levels), exact)
+    if backends is None:
+        skipped |= {row.backend: row.failure for row in rows if row.level == "O0" and _is_refusal(row)}
+        rows = [row for row in rows if row.backend not in skipped]
     born = [line for case in cases if not case.special and nan_guard for line in _births(subject, case)]
     return Check(repr(subject.model.graph.name), [case.label for case in cases], rows, skipped, born)
+
+
+def _is_refusal(row: Row) -> bool:
+    """Whether a backend cannot run the model even as it was built."""
+    return row.failure.startswith(f"the backend {row.backend!r} cannot run")
 
 
 def _texts(given: Any, what: str, example: str) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from graphflow.ir.body import nested_nodes
+from graphflow.ir.body import has_bodies, nested_nodes
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.closeness import rounding_tolerance
 from graphflow.optimizer.journal import Journal
@@ -40,6 +40,7 @@ def counterparts(
     ranks = _ranks(optimized, own)
     tolerances: dict[Node, float] = {}
     above: dict[Node, int] = {}
+    relaid = _Relaid()
     pairs = []
     for node in original.order():
         tolerances[node] = max(
@@ -49,6 +50,8 @@ def counterparts(
         # What was folded into a constant has nothing above it any more that could tell.
         inner = [own.get(one.name, 0) for one in nested_nodes([node])]  # of bodies, which may come out
         above[node] = max([*inner, *[above[tensor.node] for tensor in node.inputs]])
+        if relaid.reads(node):
+            above[node] = max(above[node], _ROUNDING)
         if not node.inputs:
             continue
         for before in node.outputs:
@@ -59,6 +62,39 @@ def counterparts(
                 safety = list(SAFETY)[max(ranks[after.node], above[node])]
                 pairs.append(Pair(before, after, safety, tolerances[node]))
     return pairs
+
+
+class _Relaid:
+    """Which nodes read a constant that folding lays out anew: one that is broadcast or has its axes permuted.
+
+    As built, NumPy moves no element of it, and copies none. A folded constant lies in the order of its
+    axes, and in which order a product or a sum adds up depends on how its operands lie. Inside of a loop
+    or a branch it is enough that there is such a permutation and a constant.
+    """
+
+    def __init__(self) -> None:
+        self._constant: set[Node] = set()
+        self._turned: set[Node] = set()
+
+    def reads(self, node: Node) -> bool:
+        """Whether a node adds up elements of such a constant; nodes are asked for in their order."""
+        inputs = [tensor.node for tensor in node.inputs]
+        if node.op.name == "constant" or (inputs and self._constant.issuperset(inputs)):
+            self._constant.add(node)
+        turned = not self._turned.isdisjoint(inputs)
+        if has_bodies(node):
+            names = {one.op.name for one in nested_nodes([node])}
+            held = "constant" in names or not self._constant.isdisjoint(inputs)
+            return turned or (held and "permute_dims" in names)
+        if node.op.name == "permute_dims" and node in self._constant:
+            self._turned.add(node)
+        elif turned and not {"elementwise", "view"}.isdisjoint(node.op.traits):
+            self._turned.add(node)
+            turned = False
+        return turned or ("contraction" in node.op.traits and any(map(self._is_spread, inputs)))
+
+    def _is_spread(self, node: Node) -> bool:
+        return node.op.name == "broadcast_to" and node in self._constant
 
 
 def last_place(

@@ -18,11 +18,11 @@ from graphflow.ir.node import Tensor
 from graphflow.model.model import Model
 from graphflow.ops.state import session_key
 from graphflow.optimizer.journal import Journal
-from graphflow.optimizer.pipelines import PIPELINES, level_pipeline, optimize
+from graphflow.optimizer.pipelines import PIPELINES, optimize
 from graphflow.optimizer.program import Program, extract, specialize
 from graphflow.optimizer.rule import Rule
 from graphflow.runtime.backend import Backend, CompileOptions
-from graphflow.session.choices import SPECIALIZED
+from graphflow.session.choices import Choices
 from graphflow.session.feeds import (
     check_constraints,
     needed_placeholders,
@@ -111,16 +111,17 @@ class Subject:
             journal: where the edits are written down; if it has a limit, no more are made.
         """
         named = level in PIPELINES
-        text = (backend.pipeline(level) or level_pipeline(level)) if named else level
-        program = optimize(
-            self.extract(), "O2", text, journal, refusal=backend.refusal, rules=self.rules, observer=observer
-        )
+        choices = Choices(level if named else "O2", "" if named else level, self.rules)
+        program = self.extract()
+        if getattr(backend, "prepares", False) and not choices.changes_nothing:
+            program.steady = frozenset(program.variables)
+        program = choices.optimized(program, backend, journal, observer)
         program = specialize(program, case.sizes)
         require_static(program)
         for name in journal.gone:
             program.unique_name(name)  # a name in the journal means one node only
-        if case.sizes and level != "O0":
-            program = optimize(program, "O2", SPECIALIZED, journal, rules=self.rules)
+        if case.sizes and not choices.changes_nothing:
+            program = choices.simplified(program, backend, observer, journal)
         if journal.is_full:
             # Without this a program that is cut off early may still have what the target cannot run.
             program = optimize(program, "O2", "decompose", Journal("off"), refusal=backend.refusal)

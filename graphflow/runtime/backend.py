@@ -143,8 +143,14 @@ def get_backend(name: str) -> Backend:
     except ImportError as error:
         raise BackendError(
             f"the backend {name!r} is not available: {error}",
-            hint="install the missing package, or use backend='numpy'",
+            hint=f"{_remedy(error)}, or use backend='numpy'",
         ) from error
+
+
+def _remedy(error: ImportError) -> str:
+    """What to do about an import that failed."""
+    lacking = (error.name or "").partition(".")[0]
+    return f"pip install {lacking}" if isinstance(error, ModuleNotFoundError) and lacking else "mend that"
 
 
 def availability() -> dict[str, str | None]:

@@ -23,6 +23,9 @@ from graphflow.runtime.backend import Backend
 SPECIALIZED = "canonicalize{safety=exact}"
 """What is simplified once more when the sizes are known."""
 
+SIZE_DEPENDENT = ("layout", "pack-weights", "product-layout")
+"""Passes that leave products of unknown sizes as they are."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -83,9 +86,13 @@ class Choices:
         observer: Observer | None = None,
         journal: Journal | None = None,
     ) -> Program:
-        """The program simplified once more, its regions and order found anew, now that sizes are known."""
+        """The program simplified once more, with what depends on sizes chosen anew, now that these are known.
+
+        That is how products are computed, the regions, and the order.
+        """
         left_out = [name for name in self.exclude if name not in PASSES]
-        again = {"fuse": bool(program.regions), "schedule": bool(program.schedule)}
+        again = {name: name not in self.exclude for name in SIZE_DEPENDENT}
+        again |= {"fuse": bool(program.regions), "schedule": bool(program.schedule)}
         text = self.pipeline or backend.pipeline(self.level) or level_pipeline(self.level)
         last = [str(step) for step in parse_pipeline(text, self.passes) if again.get(step.name)]
         text = ",".join([SPECIALIZED, *last])

@@ -43,6 +43,12 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
     Raises:
         FeedError: if the value is no array of numbers, or would change by the conversion.
     """
+    if isinstance(value, Tensor):
+        raise _refuse(
+            tensor,
+            f"the feed is the tensor {value.name}, which has no value by itself",
+            f"feed what a run gives: session.run({value.name!r})",
+        )
     wanted = tensor.dtype.numpy
     weak = isinstance(value, (bool, int, float, complex, list, tuple))
     try:
@@ -71,7 +77,9 @@ def to_array(value: Any, tensor: Tensor) -> np.ndarray:
         )
     if not fits:
         hint = (
-            f"convert it: value.astype({wanted.name!r})"
+            "feed its real part, value.real, or its absolute value"
+            if given.kind == "complex"
+            else f"convert it: value.astype({wanted.name!r})"
             if hasattr(value, "astype")
             else f"feed {tensor.dtype}"
         )
@@ -119,9 +127,10 @@ def _check_range(array: np.ndarray, tensor: Tensor) -> None:
     limits = np.iinfo(tensor.dtype.numpy)
     low, high = int(array.min()), int(array.max())
     if low < limits.min or high > limits.max:
+        spread = f"values from {low} to {high}" if low < high else f"the value {low}"
         raise _refuse(
             tensor,
-            f"the feed has values from {low} to {high}, which do not fit {tensor.dtype}",
+            f"the feed has {spread}: beyond the range of {tensor.dtype}",
             f"declare the placeholder with dtype=gf.{as_dtype(array.dtype)}, or feed smaller values",
         )
 

@@ -36,14 +36,12 @@ def explain_program(
     chosen = {} if sizes is None else _checked_sizes(cache.plan(signature), sizes, "report depends")
     journal = Journal("remarks", meter=Meter(sizes=chosen), sizes=chosen)
     original, optimized = cache.build(signature, journal)
-    final, notes = optimized, []
+    final, notes, sized = optimized, [], None
     if chosen:
         later = Journal("remarks", meter=Meter())
         final = cache.simplified(optimized, chosen, later)
         notes.append(_note_of(later, chosen))
-        journal.passes += later.passes
-        if journal.meter is not None and later.meter is not None:
-            journal.meter.passes += later.meter.passes
+        sized = final, later
     fitted = None
     if cache.choices.memory_budget:
         try:
@@ -53,7 +51,9 @@ def explain_program(
     describe = getattr(cache.backend, "compilation_note", None)
     if describe is not None:
         notes.append(describe(final, cache.options))
-    return replace(explain(original, optimized, journal), note="\n".join(filter(None, notes)), fitted=fitted)
+    made = explain(original, optimized, journal, sized=sized)
+    kernel_of = getattr(cache.backend, "kernel_of", None)
+    return replace(made, note="\n".join(filter(None, notes)), fitted=fitted, kernel_of=kernel_of)
 
 
 def _fitted(cache: ProgramCache, program: Program) -> tuple[Program, Report | None]:

@@ -252,7 +252,7 @@ class Session:
         key = fetch_key(self._require_open(fetches))
         if not isinstance(feed_dict, Mapping | None):
             raise FeedError(
-                f"feed_dict is {type(feed_dict).__name__}", hint="pass a dict from tensors or names to arrays"
+                f"feed_dict is a {type(feed_dict).__name__}", hint="pass a dict of tensors or names to arrays"
             )
         keys = tuple(feed_dict or ())
         parsed = parse_fetches(fetches, self.graph, self._names.find)

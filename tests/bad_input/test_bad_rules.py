@@ -13,10 +13,11 @@ from graphflow.errors import GraphFlowError, RewriteError
 from graphflow.ir.body import Body
 from graphflow.optimizer.driver import RewriteWarning
 from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.pass_manager import Pass, PassResult
 from graphflow.optimizer.pattern import P, variables
 from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import extract
-from graphflow.optimizer.rule import Rule, rule
+from graphflow.optimizer.rule import Rule, decline, rule
 
 (X,) = variables("X")
 EXACT = "canonicalize{safety=unsafe}"
@@ -283,6 +284,69 @@ def test_a_node_that_was_made_to_read_itself_is_named() -> None:
             gf.verify(graph)
         with pytest.raises(GraphFlowError, match=r"'sin'|'tanh'"):
             gf.Model(inputs=[x], outputs={"y": y})
+
+
+@rule(P.tanh(X), safety="exact")
+def edits_the_match(match, b):
+    """tanh(x) stays, but reads itself."""
+    match.output.node.inputs = (match.output,)
+    return decline("looks innocent")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_rule_that_edits_past_the_builder_is_named(strict: bool) -> None:
+    with pytest.raises(gf.RewriteError, match=r"'edits_the_match'.*its own result") as caught:
+        gf.optimize(model(gf.tanh), rules=[edits_the_match], strict=strict)
+    assert "\n  try: " in str(caught.value)
+
+
+def own_pass(function) -> type[Pass]:
+    """A pass that does one thing to a program."""
+
+    class Own(Pass):
+        name = "own"
+
+        def run(self, program, context):
+            return function(program)
+
+    return Own
+
+
+def drop_results(program) -> PassResult:
+    program.outputs = []
+    return PassResult(True)
+
+
+def other_result(program) -> PassResult:
+    program.outputs = [gf.Builder(program).constant(value=np.zeros(7))]
+    return PassResult(True)
+
+
+def drop_nodes(program) -> PassResult:
+    program.nodes.clear()
+    return PassResult(True)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda program: None, "it returned None"),
+        (lambda program: 1 / 0, "ZeroDivisionError"),
+        (drop_results, "changed the results of the program from ['float32[3]'] to []"),
+        (other_result, "changed the results of the program from ['float32[3]'] to ['float64[7]']"),
+        (drop_nodes, "'x'"),
+    ],
+    ids=["nothing", "raises", "no results", "another result", "no nodes"],
+)
+def test_a_broken_pass_is_named(function, said: str) -> None:
+    made, choices = model(gf.tanh), {"passes": [own_pass(function)], "pipeline": "eliminate,own"}
+    with pytest.raises(gf.RewriteError, match="pass 'own' failed: ") as caught:
+        gf.optimize(made, **choices)
+    assert said in str(caught.value) and "\n  try: to repeat: " in str(caught.value)
+    feeds = {made.inputs["x"]: np.zeros(3, np.float32)}
+    sess = gf.Session(graph=made.graph, backend="numpy", **choices)
+    with sess, pytest.raises(gf.RewriteError, match="pass 'own' failed: "):
+        sess.run(made.outputs["y"], feeds)
 
 
 def test_warnings_name_a_rule_once() -> None:

@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_told(call: Call, model: Path, tmp_path: Path) ->
     )
     for name in ("junk.gf", "wrong.gf", "none"):
         status, out, err = call("diff", tmp_path / name, model)
-        assert (status, out) == (1, "") and "try:" in err
+        assert (status, out) == (2, "") and "try:" in err
     (tmp_path / "g.gf").write_text('graphflow-text 1\ngraph "g" {\n}\n')
     assert "is not optimised" in call("diff", model, tmp_path / "g.gf", "--optimized", "O2").err
 

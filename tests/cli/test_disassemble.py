@@ -55,12 +55,16 @@ def test_cycles_and_timelines(
     events = json.loads((tmp_path / "t.json").read_text("utf-8"))["traceEvents"]
     assert [event["name"] for event in events if event["ph"] == "X"] == ["LinearCopy"]
     capsys.readouterr()
+    assert main(["show", path, "--timeline", "t.png"]) == 1
+    assert "'t.png' is no .svg file" in capsys.readouterr().err and not (tmp_path / "t.png").exists()
     assert main(["show", path, "--timeline", "t.svg", "--stage", "1"]) == 1
     assert "there is no stage 1" in capsys.readouterr().err
     assert main(["show", path, "--timeline", "t.svg", "--from", "9", "--to", "9"]) == 1
     assert "shows nothing" in capsys.readouterr().err
     assert main(["show", str(tmp_path), "--timeline", "t.svg"]) == 1
     assert "--timeline is for .bmodel files" in capsys.readouterr().err
+    assert main(["show", "nowhere.bmodel", "--timeline", "x.svg"]) == 1
+    assert "and there is nothing at 'nowhere.bmodel'" in capsys.readouterr().err
 
 
 def test_commands_on_graphs_say_what_the_file_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +82,7 @@ def test_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "length=6" in said and "length=5" in said
     assert main(["diff", old, new, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["same"] is False
-    assert main(["diff", old, new, "--html", "x.html"]) == 1
+    assert main(["diff", old, new, "--html", "x.html"]) == 2
     assert "for graphs" in capsys.readouterr().err
 
 

@@ -84,3 +84,29 @@ def test_declines_differences_and_reasons(call: Call, model: Path) -> None:
     assert "multiply" in call("explain", model, "--diff", "canonicalize").out
     reason = call("explain", model, "--why-not", "log_of_softmax", "head/exp").out
     assert "is for log, but head/exp is exp" in reason
+
+
+def test_a_backend_has_passes_and_loops_of_its_own(call: Call, model: Path) -> None:
+    status, out, err = call("explain", model, "--backend", "numpy", "--size", "batch=3")
+    assert (status, err) == (0, "") and "in place:" in out and "counted with batch = 3" in out
+    assert "schedule" not in call("explain", model).out
+    status, _, err = call("explain", model, "--backend", "cuda")
+    assert status == 1 and "there is no backend 'cuda'" in err
+
+
+def test_sizes_count(call: Call, model: Path) -> None:
+    told = [json.loads(call("explain", model, "--size", f"batch={n}", "--json").out) for n in (1, 4)]
+    assert told[1]["before"]["flops"] > told[0]["before"]["flops"]
+    status, _, err = call("explain", model, "--size", "bat=4")
+    assert status == 1 and "its sizes are batch" in err
+
+
+def test_a_pass_is_drawn(call: Call, model: Path, tmp_path: Path) -> None:
+    for name, start in (("pass.svg", "<?xml"), ("pass.html", "<!DOCTYPE html>")):
+        status, out, _ = call("explain", model, "--diff", "canonicalize", "-o", tmp_path / name)
+        assert status == 0 and out.strip().endswith(name)
+        assert (tmp_path / name).read_text("utf-8").startswith(start)
+    status, _, err = call("explain", model, "--diff", "canonicalize", "-o", tmp_path / "pass.png")
+    assert status == 1 and ".svg" in err
+    status, _, err = call("explain", model, "-o", tmp_path / "pass.svg")
+    assert status == 1 and "-o is for --diff" in err

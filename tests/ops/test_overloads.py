@@ -7,7 +7,7 @@ import operator
 import numpy as np
 import pytest
 
-from graphflow.errors import GraphFlowError, ShapeError
+from graphflow.errors import GraphError, GraphFlowError, ShapeError
 from graphflow.ir.dims import Dim
 from graphflow.ir.interpret import evaluate
 from graphflow.ir.node import Tensor
@@ -155,3 +155,37 @@ def test_a_method_that_other_libraries_have_is_said_to_be_a_function() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'sum'; .* is a function, as in gf\.sum\(x\)"):
         constant(FLOATS).sum()
     assert not hasattr(constant(FLOATS), "__jax_array__")
+
+
+def test_an_array_on_the_left_leaves_the_operator_to_the_tensor() -> None:
+    left, x = np.full((2, 2), 2.0, np.float32), constant(FLOATS)
+    for apply in (operator.add, operator.sub, operator.mul, operator.truediv, operator.mod, operator.pow):
+        _same(apply(left, x), apply(left, FLOATS))
+    for apply in (operator.lt, operator.le, operator.gt, operator.ge):
+        _same(apply(left, x), apply(left, FLOATS))
+    _same(np.float32(2) * x, np.float32(2) * FLOATS)
+    _same(left.T @ x, left.T @ FLOATS)
+    bits = np.arange(3, dtype=np.int32)
+    for apply in (operator.and_, operator.or_, operator.xor, operator.lshift, operator.floordiv):
+        _same(apply(bits, constant(bits + 1)), apply(bits, bits + 1))
+    assert (left == x) is False and (left != x) is True, "tensors are compared by identity"
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "way"),
+    [
+        (lambda x: np.exp(x), "np.exp", "gf.exp"),
+        (lambda x: np.power(x, 2), "np.power", "gf.pow"),
+        (lambda x: np.arctan2(x, x), "np.arctan2", "gf.atan2"),
+        (lambda x: np.sum(x), "np.add.reduce", "gf.sum"),
+        (lambda x: np.max(x), "np.maximum.reduce", "gf.max"),
+        (lambda x: np.add.accumulate(x), "np.add.accumulate", "GraphFlow's functions"),
+        (lambda x: np.equal(x, 1.0), "np.equal", "gf.equal"),
+        (lambda x: operator.iadd(np.ones((2, 2)), x), "np.add", "gf.add"),
+    ],
+)
+def test_functions_of_numpy_say_what_to_use(call, said: str, way: str) -> None:
+    with pytest.raises(GraphError, match=r"computes with arrays, and .* has no value while") as caught:
+        call(constant(FLOATS))
+    assert caught.value.message.startswith(said + " ") and f"use {way} instead" in (caught.value.hint or "")
+    assert "test_overloads.py" in str(caught.value)

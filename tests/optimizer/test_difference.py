@@ -11,6 +11,7 @@ import pytest
 
 import graphflow as gf
 from graphflow.errors import GraphError
+from graphflow.ops.normalization import batch_normalization
 from graphflow.optimizer.difference import Difference
 from graphflow.prove import diff
 
@@ -157,3 +158,18 @@ def test_the_difference_is_json() -> None:
 def test_only_graphs_can_be_compared(wrong: object) -> None:
     with pytest.raises(GraphError, match="is no graph"):
         diff(wrong, net())
+
+
+def test_what_stands_for_a_node_is_what_gives_its_value_and_no_part_of_that() -> None:
+    with gf.Graph("net"):
+        x, w = gf.placeholder("x", (2, 3, 8, 8)), gf.constant(np.ones((4, 3, 3, 3), np.float32))
+        c = gf.constant(np.arange(4, dtype=np.float32) + 1)
+        model = gf.Model(
+            inputs=[x], outputs={"y": batch_normalization(gf.nn.conv(x, w), c, c, c, c, name="y")}
+        )
+    (said,) = [
+        change for change in diff(model, gf.optimize(model)).changes if change.before.startswith("y =")
+    ]
+    assert said.what[0] == "operator batch_normalization -> add" and said.after.endswith(
+        ": float32[2, 4, 6, 6]"
+    )

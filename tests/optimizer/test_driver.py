@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from graphflow.errors import RewriteError
@@ -263,6 +265,7 @@ def test_a_failing_rule_is_named_and_left_out(broken: Rule, said: str) -> None:
     ) as caught:
         program, *_ = run(text, broken, double_negation, strict=False)
     assert len(caught) == 1, "once, not at every node"
+    assert Path(caught[0].filename).parts[-3] == "tests", "a line outside of the package"
     assert show(program) == show(build("x: float32[3] -> exp(exp(x))"))
     with pytest.raises(RewriteError, match=broken.name) as error:
         run(text, broken)

@@ -293,3 +293,10 @@ def test_levels_and_doubled_options_are_no_pipelines() -> None:
         parse_pipeline("O7")
     with pytest.raises(AttributeValueError, match="given 'max-bytes' twice"):
         parse_pipeline("fold-constants{max-bytes=1,max-bytes=2}")
+
+
+@pytest.mark.parametrize("text", [",", " ", " , "])
+def test_a_text_without_a_pass_is_no_pipeline(text: str) -> None:
+    with pytest.raises(AttributeValueError, match="names no pass"):
+        parse_pipeline(text)
+    assert parse_pipeline("") == []

@@ -15,8 +15,8 @@ TOP = {
 }  # fmt: skip
 TOTALS = {"nodes", "inside", "flops", "bytes", "weight_bytes", "peak_bytes"}
 RULE = {
-    "pass_name", "rule", "fired", "declined", "nodes", "flops", "bytes", "peak_bytes", "seconds",
-    "evidence", "algebra",
+    "pass_name", "rule", "fired", "declined", "nodes", "inside", "flops", "bytes", "peak_bytes",
+    "seconds", "evidence", "algebra",
 }  # fmt: skip
 ENTRY = {
     "sequence", "pass_name", "rule", "kind", "removed", "added", "into", "reason", "flops", "bytes"

@@ -6,7 +6,7 @@ import pytest
 
 from graphflow.errors import RewriteError
 from graphflow.optimizer.pattern import P, variables
-from graphflow.optimizer.rule import EVIDENCE, SAFETY, Decline, admits, decline, rule, select
+from graphflow.optimizer.rule import EVIDENCE, SAFETY, Decline, admits, checked_rules, decline, rule, select
 from graphflow.optimizer.rules import RULES
 
 (X,) = variables("X")
@@ -70,3 +70,26 @@ def test_every_rule_is_documented_and_classified() -> None:
     for one in RULES:
         assert one.safety in SAFETY and one.evidence in EVIDENCE
         assert one.algebra.endswith((".", ",")) and len(one.algebra) > 8, one.name
+
+
+def test_a_users_rule_that_names_no_operator_is_refused() -> None:
+    @rule(P.tanh(P.expp(X)), safety="exact")
+    def misspelled(m, b):
+        """tanh(exp(x)) = x, for the sake of its pattern."""
+
+    with pytest.raises(RewriteError, match=r"'misspelled' looks for P\.expp, but there is no op") as caught:
+        checked_rules([misspelled])
+    assert "did you mean exp" in (caught.value.hint or "")
+
+
+def test_a_users_rule_is_trusted_but_not_proved() -> None:
+    @rule(P.tanh(X), safety="exact")
+    def mine(m, b):
+        """tanh(x) = x, which is wrong."""
+
+    @rule(P.tanh(X), safety="exact", evidence="sampled")
+    def tested(m, b):
+        """tanh(x) = x, which is wrong."""
+
+    assert (mine.evidence, tested.evidence) == ("assumed", "sampled")
+    assert {one.evidence for one in RULES if one.name == "double_negation"} == {"proved"}

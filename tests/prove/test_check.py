@@ -9,6 +9,10 @@ import pytest
 
 import graphflow as gf
 from graphflow.errors import AttributeValueError, BackendError, FeedError, GraphError
+from graphflow.optimizer.journal import Journal
+from graphflow.optimizer.pipelines import level_pipeline
+from graphflow.prove.subject import Subject
+from graphflow.runtime.backend import get_backend
 from tests.prove.planted import tanh_is_sin
 
 
@@ -170,3 +174,25 @@ def test_a_rule_in_a_body_counts_where_its_node_has_come_out() -> None:
         [kept, rows, other], {"xs": np.ones(6, np.float32), "start": np.float32(2.0)}, ["O3"], ["numpy"]
     )
     assert found.passed, str(found)
+
+
+def test_a_backend_that_lacks_an_operator_is_left_out_unless_it_is_asked_for() -> None:
+    words = gf.placeholder("words", ("n",), dtype=gf.string)
+    y = gf.strings.concat(words, gf.constant(["!"]))
+    found = gf.prove.check(y, levels=["O2"])
+    assert found.passed and {row.backend for row in found.rows} == {"numpy"}
+    assert "XLA has no strings" in found.skipped["jax"] and "jax: not checked" in str(found)
+    assert not gf.prove.check(y, levels=["O2"], backends=["jax"]).passed
+
+
+def test_what_is_checked_is_what_a_session_runs_once_it_knows_the_sizes() -> None:
+    """Weights are cut into panels when the batch is known: that is checked, too."""
+    x = gf.placeholder("x", ("batch", 40))
+    w = gf.constant(np.random.default_rng(0).standard_normal((40, 40), np.float32))
+    subject = Subject(gf.nn.relu(gf.matmul(x, w)))
+    case = subject.case("given", {"x": np.ones((3, 40), np.float32)})
+    journal = Journal("entries")
+    text = level_pipeline("O2") + ",pack-weights"
+    program = subject.build(case, get_backend("numpy"), text, journal)
+    assert "packed_conv" in [node.op.name for node in program.nodes]
+    assert {"product_in_panels", "bound_into_panels"} <= {entry.rule for entry in journal.entries}

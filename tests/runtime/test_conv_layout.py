@@ -165,7 +165,14 @@ def test_measurements_are_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"format": "other"}', '{"format": "graphflow-autotune-1", "records": 3}']
+    "text",
+    [
+        "",
+        "[]",
+        '{"format": "other"}',
+        '{"format": "graphflow-autotune-1", "records": 3}',
+        '{"format": "graphflow-autotune-1", "records": {"a": {"direct": NaN}}}',
+    ],
 )
 def test_a_foreign_file_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "times.json"
@@ -173,9 +180,30 @@ def test_a_foreign_file_is_refused(text: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv(conv_timer.VARIABLE, str(path))
     with pytest.raises(FileFormatError, match="holds no measurements"):
         conv_timer._read(str(path))
-    with gf.Graph(), pytest.warns(UserWarning, match="holds no measurements"):
-        x = gf.placeholder("x", (1, 4, 6, 6))
-        gf.Session().run(
-            gf.nn.conv(x, np.ones((4, 1, 3, 3), np.float32), groups=4), {x: np.ones((1, 4, 6, 6))}
-        )
+    with pytest.warns(UserWarning, match="holds no measurements") as warned:
+        assert _counted_measurements(monkeypatch) == 1
+    assert len(warned) == 1 and "in each process" in str(warned[0].message)
     assert path.read_text() == text
+
+
+def _counted_measurements(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often a convolution is measured that two sessions compile."""
+    counts: list[int] = []
+    real = conv_timer._measured
+    monkeypatch.setattr(conv_timer, "_measured", lambda *given: counts.append(1) or real(*given))
+    with gf.Graph():
+        x = gf.placeholder("x", (1, 4, 6, 6))
+        y = gf.nn.conv(x, np.ones((4, 1, 3, 3), np.float32), groups=4)
+        for _ in range(2):
+            made = gf.Session().run(y, {x: np.ones((1, 4, 6, 6))})
+            np.testing.assert_allclose(made, np.full((1, 4, 4, 4), 9))
+    return len(counts)
+
+
+def test_a_file_that_cannot_be_written_leaves_measurements_in_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(conv_timer.VARIABLE, str(tmp_path / "missing" / "times.json"))
+    with pytest.warns(UserWarning, match="measured in each process: .* cannot be written") as warned:
+        assert _counted_measurements(monkeypatch) == 1
+    assert len(warned) == 1

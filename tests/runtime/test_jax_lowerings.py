@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from graphflow.optimizer.pipelines import optimize
 from graphflow.optimizer.program import extract
 from graphflow.runtime.backend import CompileOptions, get_backend
 from graphflow.runtime.jax.lower_activation import _softplus
@@ -47,6 +48,21 @@ def test_steps_with_gates_read_the_slices_of_their_own_step(length, reverse):
         own, other = (gf.Session(level="O0", backend=name).run(result) for name in ("jax", "numpy"))
         for one, two in zip(own, other):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_a_total_beside_the_sums_of_rows_adds_up_these(keepdims):
+    x = gf.placeholder("x", (64, 512))
+    powers = gf.exp(x)
+    rows, total = gf.sum(powers, axis=1, keepdims=keepdims), gf.sum(powers)
+    program = optimize(extract([rows, total], feeds=[x]))
+    executable = get_backend("jax").compile(program, CompileOptions())
+    pieces = executable.text().split("\n\n")
+    assert not [piece for piece in pieces if "f32[64,512]" in piece and "dimensions={0,1}" in piece]
+    array = np.random.default_rng(0).standard_normal((64, 512)).astype(np.float32)
+    wanted = [np.exp(array).sum(1, keepdims=keepdims), np.exp(array).sum()]
+    for value, want in zip(gf.Session().run([rows, total], {x: array}), wanted):
+        np.testing.assert_allclose(value, want, rtol=1e-6)
 
 
 def test_the_powers_of_logsumexp_are_computed_once_with_its_gradient():

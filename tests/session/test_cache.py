@@ -122,3 +122,16 @@ def test_a_frozen_graph_runs_and_does_not_grow() -> None:
         assert sess.run(y, {x: 1.0}) == 2.0
         with pytest.raises(GraphError, match="is frozen"):
             y + 1.0
+
+
+def test_products_get_their_algorithms_once_the_sizes_are_known() -> None:
+    pytest.importorskip("jax")
+    with gf.Graph() as graph:
+        x = gf.placeholder("x", ("batch", 8, 6, 6))
+        y = gf.nn.conv(x, np.ones((8, 1, 3, 3), np.float32), groups=8)
+    feeds = {x: np.ones((3, 8, 6, 6), np.float32)}
+    for exclude, chosen in ((), True), (("layout", "pack-weights"), False):
+        session = gf.Session(graph, exclude=exclude)
+        assert (session.run(y, feeds) == 9).all()
+        note = session.explain(y, sizes={"batch": 3}).note
+        assert any([rule in note for rule in ("conv_in_panels", "conv_as_shifts")]) is chosen

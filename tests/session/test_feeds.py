@@ -62,10 +62,10 @@ def test_values_that_are_taken(dtype: object, value: object, expected: object) -
         (gf.float32, 1j, "complex"),
         (dtypes.bool_, 1, "not converted to bool"),
         (dtypes.bool_, np.array([0, 1]), "not converted to bool"),
-        (gf.int8, np.array([128]), "values from 128 to 128, which do not fit int8"),
-        (gf.int32, 2**31, "do not fit int32"),
-        (gf.uint8, [-1], "values from -1 to -1"),
-        (gf.uint32, np.array([-1], np.int32), "do not fit uint32"),
+        (gf.int8, np.array([128]), "the value 128: beyond the range of int8"),
+        (gf.int32, 2**31, "beyond the range of int32"),
+        (gf.uint8, [-1], "the value -1: beyond"),
+        (gf.uint32, np.array([-1], np.int32), "beyond the range of uint32"),
         (gf.int64, 2**70, "dtype object"),
         (gf.float32, "1.0", "has dtype <U3"),
         (gf.float32, None, "dtype object"),
@@ -93,6 +93,19 @@ def test_a_strided_array_is_copied_in_order() -> None:
     made = to_array(values, tensor(gf.float32, (2, 3)))
     assert made.flags.c_contiguous
     np.testing.assert_array_equal(made, values)
+
+
+def test_a_tensor_in_place_of_an_array_is_told_what_to_feed() -> None:
+    other = gf.constant(1.0, name="other")
+    with pytest.raises(FeedError, match="the feed is the tensor other:0") as caught:
+        to_array(other, tensor(gf.float32))
+    assert "session.run('other:0')" in (caught.value.hint or "")
+
+
+def test_complex_feeds_are_not_told_to_lose_their_imaginary_part() -> None:
+    with pytest.raises(FeedError, match="complex128, which is not converted") as caught:
+        to_array(np.array(1j), tensor(gf.float32))
+    assert "value.real" in (caught.value.hint or "")
 
 
 # Which feeds
@@ -130,7 +143,7 @@ def test_unknown_and_repeated_keys() -> None:
         with pytest.raises(FeedError, match="training flag is fed twice"):
             sess.run(x, {x: 1.0, gf.training: True, "training": True})
         for wrong in ([(x, 1.0)], "image", 3):
-            with pytest.raises(FeedError, match="feed_dict is"):
+            with pytest.raises(FeedError, match=r"feed_dict is a (list|str|int)"):
                 sess.run(x, wrong)
 
 

@@ -64,7 +64,7 @@ class Geometry(NamedTuple):
         itemsize: bytes of an element.
         strides, dilation: for each spatial axis.
         padded: whether there is padding.
-        constant: whether the weights are constant, so that what is made of them costs nothing.
+        constant: whether the weights stay the same, so that what is made of them costs nothing.
     """
 
     places: int

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 from graphflow.errors import RewriteError
+from graphflow.ir import provenance
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.driver import RewriteWarning
 from graphflow.optimizer.pass_manager import PassContext
@@ -34,5 +34,5 @@ def replaced(
         message = (
             f"rule {rule.name!r} failed at {node.op.name} {node.name!r}: {error.message}; it is left out"
         )
-        warnings.warn(message, RewriteWarning, stacklevel=2)
+        provenance.warn(message, RewriteWarning)
         return False

@@ -36,4 +36,12 @@ class InPlace(Pass):
 
         liveness = analyse(program.order(), program.outputs, refused=refused, assumed=True)
         written = len(liveness.in_place)
-        return PassResult(changed=False, note=f"{written} results, and not {count} others")
+        return PassResult(changed=False, note=_note(written, count))
+
+
+def _note(written: int, others: int) -> str:
+    """How many results are written over inputs, and how many are not; "" where there are none."""
+    if not written + others:
+        return ""
+    told = f"{written:,} result{'s' * (written != 1)}"
+    return f"{told}, and not {others:,} other{'s' * (others != 1)}" if others else told

@@ -100,6 +100,8 @@ def _key(node: Node) -> tuple | None:
     data, weight = node.inputs
     if data.dtype.kind != "float" or not is_weight(weight) or is_weight(data):
         return None
+    if 0 in weight.shape:
+        return None  # joined with another weight it may be that one, and nothing would be merged
     if node.op is matmul:
         return (matmul, data, weight.shape[0]) if weight.ndim == 2 else None
     return (conv, data, weight.shape[1:], node.attrs) if node.attrs["groups"] == 1 else None

@@ -64,6 +64,9 @@ CLEAR = frozenset(
 _RULE = "mixed_precision"
 
 
+_PARTS = ("infer", "deny", "allow")
+
+
 @dataclass(frozen=True)
 class MixedPrecision(Pass):
     """Let products, and what is computed elementwise from them, have 16 bits.
@@ -91,16 +94,16 @@ class MixedPrecision(Pass):
                     f"mixed precision is told of an operator {name!r:.40} that does not exist",
                     hint="docs/operators.md lists them",
                 )
+            parts = [part for part in _PARTS if name in getattr(self, part).split("+")]
+            if len(parts) > 1:
+                raise AttributeValueError(
+                    f"mixed precision is told to {' and to '.join(parts)} {name}", hint="name it once"
+                )
 
     @cached_property
     def _named(self) -> dict[str, str]:
         """The part of each operator that the options name."""
-        return {
-            name: part
-            for part in ("infer", "deny", "allow")
-            for name in getattr(self, part).split("+")
-            if name
-        }
+        return {name: part for part in _PARTS for name in getattr(self, part).split("+") if name}
 
     def part(self, node: Node) -> str:
         """The part that a node plays: allow, deny, infer or clear; "" if it computes nothing in float32."""

@@ -9,6 +9,7 @@ are of class "rounding" and carry the tag "composites", which level O2 admits.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphflow.ir import dims
@@ -46,7 +47,7 @@ _SCALED = [
 def scale_scores_before(m: Match, b: Builder) -> Answer:
     """softmax(c (x y)) = softmax((c x) y), with or without a mask, for one factor c."""
     factor = m.splat(m.S)
-    if factor is None or m.X.dtype.kind != "float":
+    if factor is None or not math.isfinite(factor) or m.X.dtype.kind != "float":
         return None
     used = _used_elsewhere(m)
     if used is not None:

@@ -80,7 +80,8 @@ def compare_difference(m: Match, b: Builder) -> Answer:
 # Signs
 
 
-def _negated(tensor: Tensor, b: Builder) -> Tensor | None:
+def negated(tensor: Tensor, b: Builder) -> Tensor | None:
+    """A small constant with the other sign; None for anything else."""
     value = small_constant(tensor)
     if value is None:
         return None
@@ -95,7 +96,7 @@ def _negated(tensor: Tensor, b: Builder) -> Tensor | None:
 )
 def negate_constant(m: Match, b: Builder) -> Answer:
     """(-x) * c = x * (-c), (-x) / c = x / (-c), and c / (-x) = (-c) / x."""
-    factor = _negated(m.FACTOR, b)
+    factor = negated(m.FACTOR, b)
     if factor is None or is_constant(m.X):
         return None
     if m.root.op.name == "multiply":
@@ -113,7 +114,7 @@ def negative_of_scaled(m: Match, b: Builder) -> Answer:
     """-(x * c) = x * (-c), -(x / c) = x / (-c), and -(c / x) = (-c) / x."""
     if not m.inner.has_one_use:
         return decline(f"{m.inner.name} has other users")
-    factor = _negated(m.FACTOR, b)
+    factor = negated(m.FACTOR, b)
     if factor is None or is_constant(m.X):
         return None
     if m.inner.node.op.name == "multiply":
@@ -157,17 +158,22 @@ def product_of_sizes(m: Match, b: Builder) -> Answer:
 
 # What a function leaves as it is
 
+_SUMS = [getattr(P, f)(getattr(P, g)(FLOAT)) for f in ("sum", "mean") for g in ("square", "exp")]
 _ABOVE_ZERO = ("exp", "square", "sigmoid", "softplus", "softmax")
 
 
 @rule(
     [getattr(P, f)(getattr(P, g)(FLOAT)) for f in ("abs", "relu") for g in _ABOVE_ZERO]
-    + [P.relu(P.abs(FLOAT)), P.abs(Variable("X", kinds="uint")), P.relu(Variable("X", kinds="uint"))],
+    + [P.relu(P.abs(FLOAT)), P.abs(Variable("X", kinds="uint")), P.relu(Variable("X", kinds="uint"))]
+    + [f for total in _SUMS for f in (P.abs(total), P.relu(total), P.maximum(total, 0))],
     safety="exact",
 )
 def positive_already(m: Match, b: Builder) -> Answer:
-    """|y| = relu(y) = y for y = e^x, x^2, |x|, a sigmoid, softplus or softmax, and unsigned integers."""
-    return m.root.inputs[0]
+    """|y| = relu(y) = y for y = e^x, x^2, |x|, a sigmoid, softplus or softmax, and unsigned integers.
+
+    A sum or mean of squares or exponentials is no less than 0 either, so that max(y, 0) = y for a variance.
+    """
+    return fitted(m, b, m.inner.tensor if len(m.nodes) > 1 else m.X)
 
 
 @rule(

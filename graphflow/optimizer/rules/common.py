@@ -89,6 +89,11 @@ def is_constant(tensor: Tensor) -> bool:
     return node.op.name == "constant"
 
 
+def is_line(tensor: Tensor) -> bool:
+    """Whether at most one axis has more than one element, so that any order of axes is a reshape."""
+    return sum([size != 1 for size in tensor.shape]) <= 1
+
+
 def in_place_of(match: Match, tensor: Tensor) -> Tensor | None:
     """The tensor if it has the type of the root; None where symbolic sizes came out under other names."""
     return tensor if tensor.type is match.output.type else None
@@ -105,3 +110,34 @@ def is_lossless(source: DType, target: DType) -> bool:
         return source is target
     # The lattice sends 64-bit integers to float64, as NumPy does, although that has 53 bits only.
     return not (source.is_integer and source.itemsize == 8 and target.is_differentiable)
+
+
+def passes_through(source: DType, between: DType, target: DType) -> bool:
+    """Whether astype(astype(x, between), target) = astype(x, target) for every x of dtype `source`.
+
+    >>> from graphflow.ir.dtypes import float32, int8, int16, int32
+    >>> passes_through(int8, float32, int16), passes_through(int32, int32, int8)
+    (True, True)
+    >>> passes_through(int16, float32, int8)  # 300.0 becomes 127, and 300 wraps around
+    False
+    """
+    if not is_lossless(source, between):
+        return False
+    if target.is_differentiable:
+        return True
+    if source.is_differentiable:
+        return False  # out of an integer's range, floats of each width convert as the hardware likes
+    if target.kind == "string":
+        return source.kind == between.kind  # True is written "True", and 1 "1"
+    return not between.is_differentiable or target.kind == "bool" or is_lossless(source, target)
+
+
+def is_held(dtype: DType, number: int) -> bool:
+    """Whether a float dtype has a number to the digit: float16 has 2048, not 2049, and ends at 65504.
+
+    >>> from graphflow.ir.dtypes import float16, float32
+    >>> is_held(float16, 2048), is_held(float16, 100000), is_held(float32, 100000)
+    (True, False, True)
+    """
+    with np.errstate(all="ignore"):
+        return float(dtype.numpy.type(number)) == number

@@ -159,8 +159,10 @@ def layer_norm_form(m: Match, b: Builder) -> Answer:
     epsilon = m.splat(m.EPSILON) if "SPREAD" in m.labels else 0.0
     if epsilon is None or not epsilon >= 0 or not _is_mean(m, m.CENTER, x, axes):
         return None
-    if any([node.op.name == "sum" for node in m.nodes]) and not _is_share(m, count):
-        return None
+    if any([node.op.name == "sum" for node in m.nodes]):
+        divides = any([node.op.name == "divide" and m.COUNT in node.inputs for node in m.nodes])
+        if not _is_share(m.splat(m.COUNT), divides, count, x):
+            return None
     if m.output.type is not x.type:
         return None
     shared = _shared(m)
@@ -172,29 +174,25 @@ def layer_norm_form(m: Match, b: Builder) -> Answer:
 
 def _is_mean(m: Match, tensor: Tensor, x: Tensor, axes: tuple[int, ...]) -> bool:
     """Whether a tensor is the mean of x over axes that are kept, or its sum over their number."""
-    node, share = tensor.node, 1.0
+    node = tensor.node
     if node.op.name in ("multiply", "divide"):
         total = next((one for one in node.inputs if one.node.op.name == "sum"), None)
         count = next((m.splat(one) for one in node.inputs if one is not total), None)
-        if total is None or count is None or (node.op.name == "divide" and node.inputs[0] is not total):
+        if total is None or (node.op.name == "divide" and node.inputs[0] is not total):
             return False
-        share = float(count) if node.op.name == "multiply" else 1.0 / float(count)
+        if not _is_share(count, node.op.name == "divide", elements(x.shape[axes[0] :]), x):
+            return False
         node = total.node
-        if not near(share * elements(x.shape[axes[0] :]), 1.0, x):
-            return False
     elif node.op.name != "mean":
         return False
     return node.inputs[0] is x and tuple(node.attrs["axis"]) == axes and node.attrs["keepdims"] is True
 
 
-def _is_share(m: Match, size: int) -> bool:
-    """Whether the sum in the match is multiplied by 1 / size, or divided by size."""
-    count = m.splat(m.COUNT)
-    if count is None:
+def _is_share(count: Any, divides: bool, size: int, x: Tensor) -> bool:
+    """Whether to multiply by `count`, or to divide by it, makes a mean of a sum of so many elements."""
+    if not count:
         return False
-    quotient = any([node.op.name == "divide" and m.COUNT in node.inputs for node in m.nodes])
-    share = 1.0 / float(count) if quotient and count else float(count)
-    return near(share * size, 1.0, m.X)
+    return near(float(count) / size if divides else float(count) * size, 1.0, x)
 
 
 def _as_inner(b: Builder, parameter: Tensor, node: Node) -> Tensor | None:

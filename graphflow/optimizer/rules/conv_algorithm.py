@@ -16,6 +16,7 @@ from graphflow.ops.winograd import transformed, transformed_weights
 from graphflow.optimizer.analysis.conv_cost import Choice, Geometry, estimates, fits_winograd
 from graphflow.optimizer.driver import EveryNode
 from graphflow.optimizer.pattern import Match
+from graphflow.optimizer.preparation import is_steady
 from graphflow.optimizer.rule import Answer, Rule, decline
 
 Timer = Callable[[Node, Sequence[str]], dict[str, float]]
@@ -49,7 +50,7 @@ def geometry_of(node: Node) -> Geometry | None:
         y = node.inputs[1].shape
     if not all([isinstance(size, int) for size in (*x, *y, *kernel)]):
         return None
-    constant = node.inputs[1].node.op.name == "constant"
+    constant = is_steady(node.inputs[1])
     itemsize, padded = node.output.dtype.itemsize, any(map(any, attrs["padding"]))
     return Geometry(
         prod(y[:-1]), y[1:-1], x[-1], y[-1], attrs["groups"], kernel[:-2], prod(x), itemsize,

@@ -115,6 +115,16 @@ def slice_of_split(m: Match, b: Builder) -> Answer:
     return in_place_of(m, b.slice(m.X, **{what: m.root.attrs[what] for what in _BOUNDS}))
 
 
+@rule(P.split(P.concat(...)), safety="exact")
+def split_of_concat(m: Match, b: Builder) -> Answer:
+    """split(concat(x, y)) = x, y where it is cut at the seams."""
+    joined, pieces = m.inner.node, m.root.outputs
+    if joined.attrs["axis"] != m.root.attrs["axis"] or len(joined.inputs) != len(pieces):
+        return None
+    same = all([one.type is piece.type for one, piece in zip(joined.inputs, pieces)])
+    return list(joined.inputs) if same else None
+
+
 # Pads, and what is written into zeros
 
 
@@ -299,6 +309,7 @@ RULES: tuple[Rule, ...] = (
     concat_of_neighbours,
     slice_across_pieces,
     slice_of_split,
+    split_of_concat,
     slice_of_pad,
     slice_of_unslice,
     unslice_of_everything,

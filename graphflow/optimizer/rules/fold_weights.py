@@ -25,7 +25,8 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.pattern import Match, P, variables
 from graphflow.optimizer.rule import Answer, Decline, Rule, decline, rule
-from graphflow.optimizer.rules.common import X
+from graphflow.optimizer.rules.canonical import negated
+from graphflow.optimizer.rules.common import X, in_place_of
 from graphflow.optimizer.rules.weights import (
     PRODUCTS,
     Folding,
@@ -185,6 +186,17 @@ def batch_norm_after_product(m: Match, b: Builder) -> Answer:
     return _with_bias(b, f, m, _scaled(f, node, factor, False, True), added)
 
 
+@rule(
+    [P.subtract(_product(one), C) for one in PRODUCTS]
+    + [P.subtract(P.add(_product(one), D), C) for one in PRODUCTS],
+    safety="exact",
+)
+def subtracted_bias(m: Match, b: Builder) -> Answer:
+    """w . x - c = w . x + (-c) for a constant c, so that it is a bias as others are."""
+    bias = negated(m.C, b) if m.output.dtype.kind == "float" else None
+    return None if bias is None else in_place_of(m, b.add(m.root.inputs[0], bias))
+
+
 @rule([P.add(P.add(_product(one), C), D) for one in PRODUCTS], **_TAG)
 def merge_biases(m: Match, b: Builder) -> Answer:
     """(w_c . x + b_c) + d_c = w_c . x + (b_c + d_c) for constants."""
@@ -200,9 +212,9 @@ def merge_biases(m: Match, b: Builder) -> Answer:
     return b.add(node.output, total)
 
 
-@rule(P.matmul(P.add(X, C), W), **_TAG)
+@rule([P.matmul(P.add(X, C), W), P.matmul(P.subtract(X, C), W)], **_TAG)
 def shift_before_matmul(m: Match, b: Builder) -> Answer:
-    """(x + c) w = x w + c w for a constant c of each column of x, and constant weights."""
+    """(x + c) w = x w + c w, and (x - c) w = x w - c w, for a constant c a column of x, and constant w."""
     node = m.root
     if m.inner.node.output.type is not m.X.type or not varies_along(m.C, m.X.ndim - 1, m.X.ndim):
         return None
@@ -216,7 +228,7 @@ def shift_before_matmul(m: Match, b: Builder) -> Answer:
     added = f.tensor(row, m.W)
     if not is_safe(added):
         return decline("the folded bias would leave the range of its dtype")
-    return b.add(b.matmul(m.X, m.W), added)
+    return getattr(b, m.inner.node.op.name)(b.matmul(m.X, m.W), added)
 
 
 @rule(P.conv(P.pad(X).named("PAD"), W), safety="exact")
@@ -243,6 +255,7 @@ def pad_before_conv(m: Match, b: Builder) -> Answer:
 
 RULES: tuple[Rule, ...] = (
     pad_before_conv,
+    subtracted_bias,
     scale_after_product,
     scale_before_product,
     scale_after_bias,

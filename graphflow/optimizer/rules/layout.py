@@ -28,8 +28,9 @@ from graphflow.optimizer.analysis.conv_cost import fills_vectors
 from graphflow.optimizer.analysis.cost import elements
 from graphflow.optimizer.driver import EveryNode
 from graphflow.optimizer.pattern import Match
+from graphflow.optimizer.preparation import is_steady
 from graphflow.optimizer.rule import Answer, Rule, decline
-from graphflow.optimizer.rules.common import in_place_of, reduced_before_move
+from graphflow.optimizer.rules.common import in_place_of, is_line, reduced_before_move
 
 _REDUCTIONS = ("sum", "mean", "max", "min", "prod", "any", "all")
 _ALONG_AXIS = ("batch_normalization", "softmax", "log_softmax")
@@ -67,7 +68,7 @@ def permuted(b: Builder, tensor: Tensor, axes: Sequence[int]) -> Tensor:
     if node.op.name == "broadcast_to":
         inner = permuted(b, _aligned(b, node.inputs[0], tensor.ndim), axes)
         return b.broadcast_to(inner, shape=shape)
-    if _is_line(tensor):
+    if is_line(tensor):
         return b.reshape(tensor, shape=shape)
     return b.permute_dims(tensor, axes=tuple(axes))
 
@@ -83,11 +84,6 @@ def _permuted_kernel(b: Builder, tensor: Tensor, axes: Sequence[int]) -> Tensor:
         matrix = b.permute_dims(matrix, axes=(1, 0))
     made: Tensor = b.reshape(matrix, shape=tuple([shape[axis] for axis in axes]))
     return made
-
-
-def _is_line(tensor: Tensor) -> bool:
-    """Whether at most one axis has more than one element, so that any order of axes is a reshape."""
-    return sum([size != 1 for size in tensor.shape]) <= 1
 
 
 def _aligned(b: Builder, tensor: Tensor, rank: int) -> Tensor:
@@ -118,7 +114,7 @@ def _price(tensor: Tensor) -> int:
     node = tensor.node
     if node.op.name == "broadcast_to":
         tensor = node.inputs[0]
-    if tensor.node.op.name == "constant" or _is_line(tensor):
+    if tensor.node.op.name == "constant" or is_line(tensor):
         return 0
     return elements(tensor.shape)
 
@@ -228,7 +224,7 @@ def _is_narrow_product(node: Node, is_packed: bool) -> bool:
 def _fits_panels(node: Node) -> bool:
     """Whether the pass `pack-weights` will cut the weights of a convolution of known sizes."""
     x, w = node.inputs
-    is_plain = w.node.op.name == "constant" and w.dtype.name == "float32" and w.ndim - 2 <= MOST_AXES
+    is_plain = is_steady(w) and w.dtype.name == "float32" and w.ndim - 2 <= MOST_AXES
     return is_plain and fills_vectors(elements(x.shape[1:2]), elements(w.shape[:1]), node.attrs["groups"])
 
 

@@ -14,7 +14,16 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.ir.opdef import registry
 from graphflow.optimizer.pattern import Match, P
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import KEEPING, X, Y, in_place_of, is_constant, is_lossless, reduced_as
+from graphflow.optimizer.rules.common import (
+    KEEPING,
+    X,
+    Y,
+    in_place_of,
+    is_constant,
+    is_line,
+    passes_through,
+    reduced_as,
+)
 
 MOST_STEPS = 8
 """How many elementwise operators a move is taken past in one firing."""
@@ -39,12 +48,13 @@ BINARY = [op.name for op in _ELEMENTWISE if op.arity == 2 and "broadcasting" in 
 def move_past_elementwise(m: Match, b: Builder) -> Answer:
     """q(f(p(x))) = f(q(p(x))) for moves p and q of one kind, and f a chain of elementwise operators.
 
-    A reduction, whose result may have its axes or not, counts as a reshape.
+    A reduction, whose result may have its axes or not, counts as a reshape. Permutations are taken past a
+    scale or a bias for each channel, too.
     """
     chain: list[tuple[Node, int]] = []
     tensor, kind = m.X, m.root.op
     while tensor.node.op is not kind and not _is_reduced(tensor.node, m):
-        place = _only_operand(tensor)
+        place = _only_operand(tensor, kind.name)
         if place is None or len(chain) == MOST_STEPS or m.rewriter.use_count(tensor) != 1:
             return None
         chain.append((tensor.node, place))
@@ -54,8 +64,7 @@ def move_past_elementwise(m: Match, b: Builder) -> Answer:
     m.nodes.extend([node for node, _ in chain])
     made = _joined(m, tensor.node, b)
     for node, place in reversed(chain):
-        operands = list(node.inputs)
-        operands[place] = made
+        operands = [made if i == place else _turned(one, m, b) for i, one in enumerate(node.inputs)]
         made = getattr(b, node.op.name)(*operands, **node.attrs)
     return in_place_of(m, made)
 
@@ -65,13 +74,23 @@ def _is_reduced(node: Node, m: Match) -> bool:
     return m.root.op.name == "reshape" and reduced_as(node, m.output.shape)
 
 
-def _only_operand(tensor: Tensor) -> int | None:
-    """Which operand of an elementwise operator has its shape, if the others are scalars."""
+def _only_operand(tensor: Tensor, kind: str) -> int | None:
+    """Which operand of an elementwise operator has its shape, if the others are easily moved with it."""
     node = tensor.node
     if "elementwise" not in node.op.traits or len(node.outputs) != 1:
         return None
-    wide = [place for place, operand in enumerate(node.inputs) if operand.shape]
-    return wide[0] if len(wide) == 1 and node.inputs[wide[0]].shape == tensor.shape else None
+    whole = [place for place, one in enumerate(node.inputs) if one.shape and one.shape == tensor.shape]
+    easy = [not one.shape or (kind == "permute_dims" and is_line(one)) for one in node.inputs]
+    return whole[0] if len(whole) == 1 and all(easy[: whole[0]] + easy[whole[0] + 1 :]) else None
+
+
+def _turned(operand: Tensor, m: Match, b: Builder) -> Tensor:
+    """A scalar, or an operand with one axis of more than one element, permuted as the root does it."""
+    if not operand.shape:
+        return operand
+    sizes = (1,) * (m.output.ndim - operand.ndim) + operand.shape
+    made: Tensor = b.reshape(operand, shape=tuple([sizes[axis] for axis in m.root.attrs["axes"]]))
+    return made
 
 
 def _joined(m: Match, inner: Node, b: Builder) -> Tensor:
@@ -98,7 +117,7 @@ def elementwise_of_permuted(m: Match, b: Builder) -> Answer:
     axes = first.node.attrs["axes"]
     if axes != second.node.attrs["axes"]:
         return None
-    if first is not second and not _both_unshared(m):
+    if first is not second and not _all_unshared(m):
         return decline("one of the permuted tensors has other users")
     return in_place_of(m, b.permute_dims(getattr(b, m.root.op.name)(m.X, m.Y, **m.root.attrs), axes=axes))
 
@@ -109,14 +128,43 @@ def elementwise_of_reshaped(m: Match, b: Builder) -> Answer:
     first, second = m.root.inputs
     if m.X.shape != m.Y.shape or first.shape != second.shape or first is second:
         return None
-    if not _both_unshared(m):
+    if not _all_unshared(m):
         return decline("one of the reshaped tensors has other users")
     made = getattr(b, m.root.op.name)(m.X, m.Y, **m.root.attrs)
     return in_place_of(m, b.reshape(made, shape=m.output.shape))
 
 
-def _both_unshared(m: Match) -> bool:
+def _all_unshared(m: Match) -> bool:
     return all([m.rewriter.use_count(tensor) == 1 for tensor in m.root.inputs])
+
+
+@rule(P.concat(...), safety="exact")
+def concat_of_permuted(m: Match, b: Builder) -> Answer:
+    """concat(p(x), p(y)) = p(concat(x, y)) for one permutation p of axes."""
+    moves = [tensor.node for tensor in m.root.inputs]
+    if any([move.op.name != "permute_dims" for move in moves]):
+        return None
+    axes = moves[0].attrs["axes"]
+    if any([move.attrs["axes"] != axes for move in moves]):
+        return None
+    if not _all_unshared(m):
+        return decline("one of the permuted tensors has other users")
+    m.nodes.extend(moves)
+    made = b.concat(*[move.inputs[0] for move in moves], axis=axes[m.root.attrs["axis"]])
+    return in_place_of(m, b.permute_dims(made, axes=axes))
+
+
+@rule(P.permute_dims(P.pad(P.permute_dims(X))), safety="exact")
+def pad_between_permutations(m: Match, b: Builder) -> Answer:
+    """q(pad(p(x))) = q(p(pad'(x))), where two permutations become one, or none."""
+    pad, inner = m.nodes[1], m.nodes[2]
+    used = next((node for node in (pad, inner) if m.rewriter.use_count(node.output) != 1), None)
+    if used is not None:
+        return decline(f"{used.name} has other users")
+    axes = inner.attrs["axes"]
+    pads = tuple([pad.attrs["pads"][axes.index(axis)] for axis in range(len(axes))])
+    made = b.pad(m.X, **{**pad.attrs, "pads": pads})
+    return in_place_of(m, b.permute_dims(made, axes=tuple([axes[axis] for axis in m.root.attrs["axes"]])))
 
 
 # Broadcasting after computing
@@ -165,8 +213,7 @@ _STEPS = ("reshape", "permute_dims", "broadcast_to", "slice", "tile", "repeat", 
 def convert_around_move(m: Match, b: Builder) -> Answer:
     """astype(move(astype(x))) = move(astype(x)) where the first conversion loses nothing."""
     move = m.root.inputs[0].node
-    source, between, target = m.X.dtype, m.root.inputs[0].dtype, m.output.dtype
-    if not is_lossless(source, between) or (source.is_differentiable and not target.is_differentiable):
+    if not passes_through(m.X.dtype, m.root.inputs[0].dtype, m.output.dtype):
         return None
     if not m.inner.has_one_use:
         return decline(f"{m.inner.name} has other users")
@@ -209,6 +256,8 @@ RULES: tuple[Rule, ...] = (
     move_past_elementwise,
     elementwise_of_permuted,
     elementwise_of_reshaped,
+    concat_of_permuted,
+    pad_between_permutations,
     elementwise_of_broadcast,
     function_of_broadcast,
     convert_around_move,

@@ -31,6 +31,7 @@ _MOVES = (
     "roll",
     "expand_dims",
     "squeeze",
+    "concat",
 )
 
 
@@ -84,20 +85,20 @@ def quantize_what_was_dequantized(m: Match, b: Builder) -> Answer:
 
 @rule([P.quantize_linear(...)], safety="exact", evidence="exhaustive")
 def move_quantized(m: Match, b: Builder) -> Answer:
-    """quantize(move(dequantize(q))) = move(q) for one scale, where elements are only moved or copied."""
+    """quantize(move(dequantize(q))) = move(q) for one scale, where elements are moved, copied or joined."""
     move = m.root.inputs[0].node
-    if move.op.name not in _MOVES or not move.inputs:
+    if move.op.name not in _MOVES or m.root.inputs[1].size != 1:
         return None
-    there = move.inputs[0].node
-    if there.op.name != "dequantize_linear" or m.root.inputs[1].size != 1:
+    there = [tensor.node for tensor in move.inputs]
+    if any([node.op.name != "dequantize_linear" for node in there]):
         return None
     if m.rewriter.use_count(move.output) != 1:
         return decline(f"{move.name} has other users")
-    obstacle = _obstacle(there, m.root)
+    obstacle = next(filter(None, [_obstacle(node, m.root) for node in there]), None)
     if obstacle is not None:
         return obstacle
-    m.nodes.extend([move, there])
-    return getattr(b, move.op.name)(there.inputs[0], **move.attrs)
+    m.nodes.extend([move, *there])
+    return in_place_of(m, getattr(b, move.op.name)(*[node.inputs[0] for node in there], **move.attrs))
 
 
 @rule(P.quantize_linear(...), safety="exact", evidence="exhaustive")

@@ -10,7 +10,8 @@ import numpy as np
 from graphflow.ir.builder import Builder
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import AXES, FIRST, FLOAT, KEEPDIMS, SECOND, X, Y, fitted
+from graphflow.optimizer.rules.common import FIRST, FLOAT, SECOND, X, Y, fitted
+from graphflow.optimizer.rules.reduction import reduced_at_once
 
 
 @rule(P.multiply(P.multiply(FLOAT, FIRST), SECOND), safety="rounding")
@@ -68,21 +69,10 @@ def power_one_half(m: Match, b: Builder) -> Answer:
     return fitted(m, b, b.sqrt(m.X))
 
 
-@rule(
-    [
-        P.sum(P.sum(X, axis=Variable("INNER"), keepdims=KEEPDIMS), axis=AXES, keepdims=KEEPDIMS),
-        P.prod(P.prod(X, axis=Variable("INNER"), keepdims=KEEPDIMS), axis=AXES, keepdims=KEEPDIMS),
-    ],
-    safety="rounding",
-)
+@rule([P.sum(P.sum(X)), P.prod(P.prod(X))], safety="rounding")
 def merge_sums(m: Match, b: Builder) -> Answer:
     """sum(sum(x, a), b) = sum(x, a and b), and likewise for products."""
-    from graphflow.optimizer.rules.reduction import joined_axes
-
-    if not m.inner.has_one_use:
-        return decline(f"{m.inner.name} has other users")
-    reduce = getattr(b, m.root.op.name)
-    return reduce(m.X, axis=joined_axes(m.X.ndim, m.INNER, m.AXES, m.KEEPDIMS), keepdims=m.KEEPDIMS)
+    return reduced_at_once(m, b)
 
 
 RULES: tuple[Rule, ...] = (

@@ -14,10 +14,8 @@ import numpy as np
 from graphflow.ir.builder import Builder
 from graphflow.ir.dims import Dim
 from graphflow.optimizer.pattern import Match, P, Variable
-from graphflow.optimizer.rule import Answer, Rule, rule
-from graphflow.optimizer.rules.common import AXES, FLOAT, INTEGER, KEEPDIMS, KEEPING, X, filled, reduced_as
-
-INNER = Variable("INNER")
+from graphflow.optimizer.rule import Answer, Rule, decline, rule
+from graphflow.optimizer.rules.common import FLOAT, INTEGER, KEEPING, X, filled, in_place_of, reduced_as
 
 
 def joined_axes(rank: int, inner: Sequence[int], outer: Sequence[int], keepdims: bool) -> tuple[int, ...]:
@@ -56,17 +54,24 @@ def sum_one_element(m: Match, b: Builder) -> Answer:
     return _single(m, b)
 
 
+def reduced_at_once(m: Match, b: Builder) -> Answer:
+    """One reduction for two of a kind, of which each may keep the axes that it reduces, or drop them."""
+    if not m.inner.has_one_use:
+        return decline(f"{m.inner.name} has other users")
+    inner, outer = m.inner.attrs, m.root.attrs
+    axes = joined_axes(m.X.ndim, inner["axis"], outer["axis"], inner["keepdims"])
+    made = b.apply(m.root.op, [m.X], {**outer, "axis": axes})
+    return in_place_of(m, made if made.shape == m.output.shape else b.reshape(made, shape=m.output.shape))
+
+
 @rule(
-    [
-        getattr(P, name)(getattr(P, name)(X, axis=INNER, keepdims=KEEPDIMS), axis=AXES, keepdims=KEEPDIMS)
-        for name in ("max", "min", "all", "any")
-    ],
+    [getattr(P, name)(getattr(P, name)(X)) for name in ("max", "min", "all", "any")]
+    + [getattr(P, name)(getattr(P, name)(Variable("X", kinds="bool int uint"))) for name in ("sum", "prod")],
     safety="exact",
 )
 def reduce_of_reduce(m: Match, b: Builder) -> Answer:
-    """max(max(x, a), b) = max(x, a and b), and likewise for min, all and any."""
-    reduce = getattr(b, m.root.op.name)
-    return reduce(m.X, axis=joined_axes(m.X.ndim, m.INNER, m.AXES, m.KEEPDIMS), keepdims=m.KEEPDIMS)
+    """max(max(x, a), b) = max(x, a and b), and likewise min, all, any, and sums and products of integers."""
+    return reduced_at_once(m, b)
 
 
 @rule(

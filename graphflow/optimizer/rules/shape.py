@@ -12,7 +12,7 @@ from graphflow.ir.builder import Builder
 from graphflow.ir.types import Shape
 from graphflow.optimizer.pattern import Match, P
 from graphflow.optimizer.rule import Answer, Rule, rule
-from graphflow.optimizer.rules.common import X, Y, is_lossless
+from graphflow.optimizer.rules.common import X, Y, passes_through
 
 # Steps that change nothing
 
@@ -148,11 +148,7 @@ def implicit_broadcast(m: Match, b: Builder) -> Answer:
 @rule(P.astype(P.astype(X)), safety="exact")
 def astype_of_astype(m: Match, b: Builder) -> Answer:
     """astype(astype(x, s), t) = astype(x, t) where every value of x's dtype has an equal one in s."""
-    source, between, target = m.X.dtype, m.inner.tensor.dtype, m.output.dtype
-    if not is_lossless(source, between):
-        return None
-    # Floats out of an integer's range convert as the hardware likes, differently for each width.
-    if source.is_differentiable and not target.is_differentiable:
+    if not passes_through(m.X.dtype, m.inner.tensor.dtype, m.output.dtype):
         return None
     return b.astype(m.X, **m.root.attrs)
 

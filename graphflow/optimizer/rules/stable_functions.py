@@ -17,7 +17,7 @@ from graphflow.ir.node import Tensor
 from graphflow.optimizer.analysis.signs import is_nonnegative
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
-from graphflow.optimizer.rules.common import AXIS, FIRST, FLOAT, KEEPDIMS, Y, fitted, in_place_of
+from graphflow.optimizer.rules.common import AXIS, FIRST, FLOAT, KEEPDIMS, Y, fitted, in_place_of, is_held
 
 stable = partial(rule, safety="rounding", evidence="sampled", tags="stabilize")
 
@@ -81,7 +81,7 @@ def hyperbolic_cosine(m: Match, b: Builder) -> Answer:
 @stable(P.divide(P.subtract(_EXP, _EXP_OF_MINUS), P.add(_EXP, _EXP_OF_MINUS)))
 def hyperbolic_tangent(m: Match, b: Builder) -> Answer:
     """(e^x - e^(-x)) / (e^x + e^(-x)) = tanh(x), without overflow."""
-    return b.tanh(m.X) if _are_opposite(m.X, m.Y, m) else None
+    return fitted(m, b, b.tanh(m.X)) if _are_opposite(m.X, m.Y, m) else None
 
 
 @stable(
@@ -239,9 +239,10 @@ def mean_written_out(m: Match, b: Builder) -> Answer:
     count = dims.product([m.X.shape[axis] for axis in total.attrs["axis"]])
     if value is None or not isinstance(count, int) or count < 2 or m.inner.tensor.shape != m.output.shape:
         return None
+    if not is_held(m.output.dtype, count):
+        return None
     kind = m.output.dtype.numpy.type
-    wanted = kind(count) if m.root.op.name == "divide" else kind(1) / kind(count)
-    if value != wanted or int(kind(count)) != count:
+    if value != (kind(count) if m.root.op.name == "divide" else kind(1) / kind(count)):
         return None
     if not m.inner.has_one_use:
         return decline(f"{m.inner.name} has other users")
@@ -251,10 +252,13 @@ def mean_written_out(m: Match, b: Builder) -> Answer:
 _SQUARES = P.mean(P.square(FLOAT), axis=AXIS, keepdims=KEEPDIMS)
 
 
-@stable(P.subtract(_SQUARES, P.square(P.mean(FLOAT, axis=AXIS, keepdims=KEEPDIMS))))
+@stable([P.subtract(_SQUARES, P.square(mean)) for mean in (P.mean(FLOAT), P.reshape(P.mean(FLOAT)))])
 def variance_in_two_passes(m: Match, b: Builder) -> Answer:
     """E[x^2] - E[x]^2 = E[(x - E[x])^2], which does not cancel where the mean is large."""
     attrs: dict[str, Any] = dict(m.inner.node.attrs)
+    squared = m.root.inputs[1]
+    if m.nodes[-1].attrs["axis"] != attrs["axis"] or squared.shape != m.inner.tensor.shape:
+        return None
     if not m.inner.has_one_use:
         return decline(f"{m.inner.name} has other users")
     centre = b.mean(m.X, axis=attrs["axis"], keepdims=True)

@@ -86,9 +86,11 @@ def _same_elements(tensor: Tensor, shift: Tensor, total: Node, rank: int) -> boo
         return shift.ndim == 0 or (stays_in_place(total) and (keeps or shift.ndim <= rank - len(axes)))
     if keeps or shift.ndim != rank:
         return False
-    node, origin = tensor.node, shift.node
+    node, origin, wide = tensor.node, shift.node, total.inputs[0].shape
     if node.op.name in ("reshape", "squeeze") and node.inputs[0] is shift:
         return tensor.shape == tuple([size for axis, size in enumerate(shift.shape) if axis not in axes])
+    if origin.op.name == "reshape" and origin.inputs[0] is tensor:
+        return shift.shape == tuple([1 if axis in axes else size for axis, size in enumerate(wide)])
     extreme = node.op.name == origin.op.name == "max" and node.inputs[0] is origin.inputs[0]
     return extreme and node.attrs["axis"] == origin.attrs["axis"] == axes and not node.attrs["keepdims"]
 

@@ -17,16 +17,15 @@ from graphflow.optimizer.analysis.signs import is_nonnegative
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
 from graphflow.optimizer.rules.common import (
-    AXES,
     FLOAT,
-    KEEPDIMS,
     X,
     Y,
     fitted,
     in_place_of,
+    is_held,
     reduced_before_move,
 )
-from graphflow.optimizer.rules.reduction import INNER, joined_axes
+from graphflow.optimizer.rules.reduction import reduced_at_once
 
 _FEWEST_SUMMANDS = 16
 """How many elements a partial sum has at least for the total to be made of such sums."""
@@ -87,6 +86,8 @@ def sum_of_broadcast(m: Match, b: Builder) -> Answer:
         return None
     x, count = found
     if m.root.op.name == "sum":
+        if not (is_held(x.dtype, count) if isinstance(count, int) else x.dtype.itemsize >= 4):
+            return decline(f"{x.dtype} may not hold {count}, by which the sum would be multiplied")
         factor = b.like(count, x) if isinstance(count, int) else b.dimension(size=count, dtype=x.dtype)
         x = b.multiply(x, factor)
     return in_place_of(m, _as_result(m, b, x))
@@ -130,16 +131,12 @@ def sum_of_reshaped(m: Match, b: Builder) -> Answer:
 
 
 @rule(
-    [P.mean(P.mean(FLOAT, axis=INNER, keepdims=KEEPDIMS), axis=AXES, keepdims=KEEPDIMS)]
-    + [P.logsumexp(P.logsumexp(FLOAT, axis=INNER, keepdims=KEEPDIMS), axis=AXES, keepdims=KEEPDIMS)],
+    [P.mean(P.mean(FLOAT)), P.logsumexp(P.logsumexp(FLOAT))],
     safety="rounding",
 )
 def merge_means(m: Match, b: Builder) -> Answer:
     """mean(mean(x, a), b) = mean(x, a and b), and likewise for logsumexp."""
-    if not m.inner.has_one_use:
-        return decline(f"{m.inner.name} has other users")
-    axes = joined_axes(m.X.ndim, m.INNER, m.AXES, m.KEEPDIMS)
-    return getattr(b, m.root.op.name)(m.X, axis=axes, keepdims=m.KEEPDIMS)
+    return reduced_at_once(m, b)
 
 
 @rule([P.sum(X)], safety="rounding", evidence="sampled", tags="stabilize")
@@ -149,12 +146,10 @@ def sum_of_known_sums(m: Match, b: Builder) -> Answer:
     An element then goes through the roundings of two short sums instead of one long one, and x is read once.
     """
     axes, x = set(m.root.attrs["axis"]), m.root.inputs[0]
-    if x.dtype.kind != "float" or x.dtype.itemsize < 4 or not x.type.is_static:
-        return None
     known = [
         node
         for node in m.rewriter.users[x]
-        if node.op is m.root.op and axes.issuperset(node.attrs["axis"]) and _is_worth_it(node, m.root)
+        if node.op is m.root.op and axes > set(node.attrs["axis"]) and is_partial_sum(node)
     ]
     if not known:
         return None
@@ -165,10 +160,12 @@ def sum_of_known_sums(m: Match, b: Builder) -> Answer:
     return in_place_of(m, _in_shape(b, b.sum(part.output, axis=rest, keepdims=False), m.output))
 
 
-def _is_worth_it(part: Node, whole: Node) -> bool:
-    """Whether partial sums are so few that adding them up costs little beside making them."""
-    count = math.prod([part.inputs[0].shape[axis] for axis in part.attrs["axis"]])
-    return len(part.attrs["axis"]) < len(whole.attrs["axis"]) and bool(count >= _FEWEST_SUMMANDS)
+def is_partial_sum(node: Node) -> bool:
+    """Whether a sum is of float32 or wider numbers, and of so many that adding up such sums costs little."""
+    x = node.inputs[0]
+    if x.dtype.kind != "float" or x.dtype.itemsize < 4 or not x.type.is_static:
+        return False
+    return math.prod([x.shape[axis] for axis in node.attrs["axis"]]) >= _FEWEST_SUMMANDS
 
 
 def _in_shape(b: Builder, x: Tensor, like: Tensor) -> Tensor:
@@ -186,6 +183,8 @@ def sum_of_scaled(m: Match, b: Builder) -> Answer:
     """sum(x * c) = sum(x) * c and sum(x / c) = sum(x) / c for one number c, scaled once."""
     if m.NUMBER.shape or not m.X.shape:
         return None
+    if 0 in m.X.shape:
+        return decline(f"{m.X.name} is empty, and its sum is 0 even where {m.NUMBER.name} is infinite")
     if not m.inner.has_one_use:
         return decline(f"{m.inner.name} has other users")
     total = getattr(b, m.root.op.name)(m.X, **m.root.attrs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphflow.ir.builder import Builder
+from graphflow.ir.node import Tensor
 from graphflow.optimizer.pattern import Match, P, Variable
 from graphflow.optimizer.rule import Answer, Rule, decline, rule
 from graphflow.optimizer.rules.common import CONDITION, FLOAT, X, Y, Z, filled, fitted, in_place_of
@@ -154,6 +155,25 @@ def sign_does_not_matter(m: Match, b: Builder) -> Answer:
     return getattr(b, m.root.op.name)(m.X)
 
 
+_PASSES_NAN = frozenset(
+    ("add", "subtract", "multiply", "divide", "negative", "abs", "exp", "tanh", "softplus")
+)
+
+
+@rule(P.where(P.is_nan(FLOAT), Y, Z), safety="exact")
+def nan_either_way(m: Match, b: Builder) -> Answer:
+    """where(is_nan(x), f(x), g(x)) = g(x) if f and g give NaN for NaN, as JAX writes a softplus."""
+    branches = (m.Y, m.Z)
+    if any([tensor is not m.X and not _gives_nan(tensor, m.X) for tensor in branches]):
+        return None
+    return fitted(m, b, m.Z)
+
+
+def _gives_nan(tensor: Tensor, x: Tensor) -> bool:
+    """Whether a tensor is NaN at least where x is."""
+    return tensor.node.op.name in _PASSES_NAN and x in tensor.node.inputs
+
+
 _LIMIT = Variable("LIMIT", kinds="float")
 _ORDERS = ("less", "less_equal", "greater", "greater_equal")
 
@@ -230,6 +250,7 @@ RULES: tuple[Rule, ...] = (
     integer_is_finite,
     unequal_is_nan,
     sign_does_not_matter,
+    nan_either_way,
     uniform_against_its_bounds,
     neutral_bits,
     no_bits,

@@ -18,6 +18,7 @@ from graphflow.ir.dims import Size
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.cost import elements, type_bytes
 from graphflow.optimizer.pattern import Match
+from graphflow.optimizer.preparation import is_steady
 from graphflow.optimizer.rule import Decline, decline
 
 PRODUCTS = ("conv", "conv_input_gradient", "matmul")
@@ -94,6 +95,8 @@ def foldable(m: Match, node: Node, scaled: Tensor, *parameters: Tensor) -> Decli
         return decline(
             f"{weight.node.name} has other users, so a second copy of its {size} bytes would be kept"
         )
+    if all(map(is_steady, (weight, *parameters))) and m.rewriter.use_count(weight) == 1:
+        return True  # done once for many runs
     work, spared = elements(weight.shape), elements(scaled.shape)
     if work <= spared:
         return True

@@ -82,8 +82,9 @@ class Hunt:
     def __str__(self) -> str:
         looked = ", ".join(f"{count} on {name}" for name, count in self.backends.items())
         lines = [
-            f"seed {self.seed}: {self.graphs} graphs ({looked}) of {self.nodes:,} nodes and "
-            f"{len(self.operators)} operators in {self.seconds:.0f} s, {len(self.findings)} faults"
+            f"seed {self.seed}: {_counted(self.graphs, 'graph')} ({looked}) of {self.nodes:,} nodes and "
+            f"{len(self.operators)} operators in {self.seconds:.0f} s, "
+            f"{_counted(len(self.findings), 'fault')}"
         ]
         return "\n\n".join([*lines, *map(str, self.findings)])
 
@@ -226,6 +227,10 @@ def _written(
     settings = Settings(level, fault.backend, (), False, name)
     title = f"A random graph {fault.kind} at {fault.level} on {fault.backend}: {_line(fault.what)}"
     return tuple(map(str, write(folder, minimal, settings, "", title, "graphflow fuzz")))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def _line(text: str) -> str:

@@ -1,4 +1,5 @@
-"""Random well-typed graphs: any operator of the registry, patterns of rules, control flow, gradients.
+"""Random well-typed graphs: any operator of the registry, patterns of rules, control flow, products with
+weights, and whatever takes operands that fit each other; and gradients of it all.
 
 A graph grows by one call after the other. Operands are tensors that are there, recent ones rather than old
 ones; what an operator refuses is tried otherwise. Each tensor is computed at once, for inputs that belong
@@ -22,7 +23,7 @@ from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.graph import Graph
 from graphflow.ir.node import Tensor
 from graphflow.ir.opdef import OpDef, registry
-from graphflow.ops.declare import constant, placeholder
+from graphflow.ops.declare import builtin, constant, placeholder
 from graphflow.optimizer.closeness import magnitude
 from graphflow.optimizer.journal import describe
 from graphflow.optimizer.nonfinite import is_finite
@@ -31,8 +32,10 @@ from graphflow.optimizer.rules import RULES
 from graphflow.optimizer.value_check import ValueCheck
 from graphflow.prove.fuzz.draw import DTYPES, Draw
 from graphflow.prove.fuzz.flow import control_flow
+from graphflow.prove.fuzz.pieces import piece
+from graphflow.prove.fuzz.weighted import weighted
 
-MOST_ELEMENTS, LARGEST = 600, 1e4
+MOST_ELEMENTS, LARGEST = 4000, 1e4
 OUTPUTS = 6
 _ATTEMPTS = 30
 
@@ -50,11 +53,11 @@ LEFT_OUT = {
     "eigh": "eigenvectors are known up to a sign",
     "svd": "singular vectors are known up to a sign",
     "qr": "the factors are known up to signs where a column vanishes",
-    "solve": "of a singular matrix it raises",
-    "inverse": "of a singular matrix it raises",
-    "cholesky": "of an indefinite matrix it raises",
+    "solve": "of a singular matrix it raises; made for others",
+    "inv": "of a singular matrix it raises; made for others",
+    "cholesky": "of an indefinite matrix it raises; made for others",
 }
-"""Operators that graphs do not use, each with the reason."""
+"""Operators that are not called with any operand there is, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -117,19 +120,25 @@ class _Growing:
         self.draw, self.graph = draw, graph
         self.inputs: dict[str, np.ndarray] = {}
         self.crashes: list[str] = []
-        symbol = Dim("n") if draw.chance(0.4) else None
-        self.sizes = sizes = {"n": draw.number(1, 4)} if symbol is not None else {}
-        values: dict[Tensor, np.ndarray] = {}
+        self.symbol = symbol = Dim("n") if draw.chance(0.4) else None
+        self.sizes = {"n": draw.number(1, 4)} if symbol is not None else {}
+        self.values = ValueCheck({}, self.sizes)
         self.tensors: list[Tensor] = []
         for number in range(draw.number(1, 4)):
             shape, dtype = draw.shape(symbol), draw.one(DTYPES) if number else "float32"
-            made = placeholder(f"x{number}", shape, dtype=dtype)
-            known = [sizes["n"] if isinstance(size, Dim) else size for size in shape]
-            values[made] = self.inputs[f"x{number}"] = draw.array(dtype, known)
-            self.tensors.append(made)
-        self.values = ValueCheck(values, sizes)
+            self.tensors.append(self._fed(shape, dtype))
         self._checked = 0  # constraints of sizes that were there before the last call
         self.operators = _operators(len(registry))
+
+    def _fed(self, shape: Sequence[Any], dtype: str = "float32", batched: bool = False) -> Tensor:
+        """A new input; `batched` if its first axis may be symbolic."""
+        if batched and self.symbol is not None and self.draw.chance(0.4):
+            shape = (self.symbol, *shape[1:])
+        name = f"x{len(self.inputs)}"
+        made = placeholder(name, shape, dtype=dtype)
+        known = [self.sizes["n"] if isinstance(size, Dim) else size for size in shape]
+        self.values.values[made] = self.inputs[name] = self.draw.array(dtype, known)
+        return made
 
     # Growing
 
@@ -139,14 +148,7 @@ class _Growing:
             chance = self.draw.rng.random()
             self._checked = len(self.graph.constraints)
             try:
-                if chance < 0.6:
-                    made = self._call(self.draw.one(self.operators))
-                elif chance < 0.85:
-                    made = self._pattern(self.draw.one(self.draw.one(RULES).patterns))
-                elif chance < 0.93:
-                    made = control_flow(self.draw, self.tensors)
-                else:
-                    made = [self._constant(self.draw.one(self.tensors))]
+                made = self._made(chance)
                 kept = [tensor for tensor in made if self._is_good(tensor)]
             except (GraphFlowError, np.linalg.LinAlgError):
                 continue
@@ -156,6 +158,21 @@ class _Growing:
             self.tensors += kept
             if kept:
                 return
+
+    def _made(self, chance: float) -> list[Tensor]:
+        """What a number between 0 and 1 stands for."""
+        if chance < 0.5:
+            return self._call(self.draw.one(self.operators))
+        if chance < 0.72:
+            return self._pattern(self.draw.one(self.draw.one(RULES).patterns))
+        if chance < 0.8:
+            return control_flow(self.draw, self.tensors)
+        if chance < 0.89:
+            self.values.values[builtin(self.graph, "session_key")] = np.zeros(4, np.uint32)
+            return piece(self.draw, self.tensors)
+        if chance < 0.93:
+            return weighted(self.draw, self._fed)
+        return [self._constant(self.draw.one(self.tensors))]
 
     def _call(self, op: OpDef) -> list[Tensor]:
         count = self.draw.number(1, 3) if op.arity is None else op.arity

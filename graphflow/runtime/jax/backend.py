@@ -16,14 +16,17 @@ from graphflow.ir.found_sizes import found_in
 from graphflow.ir.node import Node
 from graphflow.ops.custom import CustomOp
 from graphflow.optimizer.pipelines import level_pipeline
+from graphflow.optimizer.preparation import prepare
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
 from graphflow.runtime.jax import conv_timer
 from graphflow.runtime.jax.calls import compile_function, dispatcher, memory_bytes, place
+from graphflow.runtime.jax.fusion_barriers import repeated_values
 from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.kernels import library
 from graphflow.runtime.jax.lower import Lowered, lower
 from graphflow.runtime.jax.lowering import LOWERINGS, NO_DTYPE, NO_LOWERING
+from graphflow.runtime.jax.prepared import PreparedExecutable, note_of
 from graphflow.runtime.jax.segmented import SegmentedExecutable
 from graphflow.runtime.segment import Segmentation, cut_program, program_weight
 
@@ -92,31 +95,45 @@ class JaxBackend:
 
     name = "jax"
 
-    def compile(self, program: Program, options: CompileOptions) -> JaxExecutable | SegmentedExecutable:
+    prepares = True
+    """Whether what is made of weights alone is computed once; see `graphflow.optimizer.preparation`."""
+
+    def compile(
+        self, program: Program, options: CompileOptions
+    ) -> JaxExecutable | SegmentedExecutable | PreparedExecutable:
         """Compile ahead of time: as one function, or as several if the program has too many nodes for one.
+
+        What a program makes of its steady variables alone becomes a function of its own.
 
         Raises:
             BackendError: for operators without a lowering, and for failures of a lowering or of XLA,
                 with the node and the user's line where they are known.
         """
         require_support(self, program)
+        parts = prepare(program)
+        if parts is not None:
+            made = [self.compile(part, options) for part in (parts.first, parts.rest)]
+            return PreparedExecutable(program, parts, *made)
         cut = _segmentation(program, options)
         if cut is not None:
             return SegmentedExecutable(cut, options)
-        lowered = lower(program)
+        separated = repeated_values(program)
+        lowered = lower(program, separated)
         first = len(lowered.constants)
         donated = range(first, first + len(lowered.updated)) if options.donate else ()
         what = f"the program of {len(program)} nodes"
-        further = compile_options(program)
+        further = compile_options(program, bool(separated))
         compiled = compile_function(
             lowered.function, lowered.types, donated, options.cache_dir, what, further
         )
         return JaxExecutable(program, lowered, compiled)
 
     def compilation_note(self, program: Program, options: CompileOptions) -> str:
-        """The numbers of nodes, segments and kinds of them, if the program will be cut; else ""."""
-        cut = _segmentation(program, options)
-        return "" if cut is None else cut.note
+        """What the program prepares, and how it will be cut into how many segments of which kinds; or ""."""
+        parts = prepare(program)
+        cut = _segmentation(program if parts is None else parts.rest, options)
+        notes = ["" if parts is None else note_of(parts), "" if cut is None else cut.note]
+        return ", ".join(filter(None, notes))
 
     def pipeline(self, level: str) -> str:
         """The level's own pipeline, the layout of convolutions and products, and the expansion of what has no
@@ -161,6 +178,12 @@ class JaxBackend:
         if not isinstance(op, CustomOp):
             return NO_LOWERING.get(op.name, "it has no JAX lowering")
         return op.refusal("jax")
+
+    def kernel_of(self, node: Node) -> str:
+        """What runs a node, where it is not XLA alone; else ""."""
+        if node.op.name == "packed_conv" and not library.missing():
+            return "a kernel of machine code that multiplies by packed weights"
+        return ""
 
     def put(self, array: np.ndarray) -> jax.Array:
         """A device array with a copy of a host array."""

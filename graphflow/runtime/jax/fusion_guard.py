@@ -19,6 +19,7 @@ import numpy as np
 from graphflow.ir.body import nested_nodes
 from graphflow.ir.node import Tensor
 from graphflow.optimizer.program import Program
+from graphflow.runtime.jax import fusion_barriers
 
 _KIND = "LIBRARY_FUSION_TYPE_"
 _OPTIONS: dict[str, str | bool] = {
@@ -29,10 +30,11 @@ _OPTIONS: dict[str, str | bool] = {
 _LARGE = 32 << 20
 
 
-def compile_options(program: Program) -> dict[str, str | bool]:
-    """What XLA is told when a program is compiled; {} where there is nothing to avoid."""
+def compile_options(program: Program, has_barriers: bool = False) -> dict[str, str | bool]:
+    """What XLA is told when a program is compiled, with `fusion_barriers` or not; {} for nothing."""
     guarded = has_large_products(program) or has_uniform_product(program)
-    return dict(_OPTIONS) if guarded and _is_known() else {}
+    options = dict(_OPTIONS) if guarded and _is_known() else {}
+    return options | fusion_barriers.OPTIONS if has_barriers else options
 
 
 def has_large_products(program: Program) -> bool:

@@ -22,10 +22,11 @@ import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
 from graphflow.ir.graph import describe
-from graphflow.ir.node import Node
+from graphflow.ir.node import Node, Tensor
 from graphflow.ir.types import TensorType
 from graphflow.optimizer.program import Program
 from graphflow.runtime.jax.callback import callback_lowering
+from graphflow.runtime.jax.fusion_barriers import separate
 from graphflow.runtime.jax.lowering import LOWERINGS, LOWERINGS_BY_NODE
 from graphflow.runtime.jax.packing import unpacking
 from graphflow.runtime.jax.symbolic_sizes import sized
@@ -61,8 +62,12 @@ class Lowered:
     types: tuple[TensorType, ...]
 
 
-def lower(program: Program) -> Lowered:
-    """The JAX function of a program with static shapes, or symbolic ones under `symbolic_sizes.using`."""
+def lower(program: Program, separated: frozenset[Tensor] = frozenset()) -> Lowered:
+    """The JAX function of a program with static shapes, or symbolic ones under `symbolic_sizes.using`.
+
+    Arguments:
+        separated: the values that are not fused with what reads them; see `fusion_barriers`.
+    """
     order = program.order()
     updated = tuple(program.updated)
     reads = {node.name: node for node in order if node.op.name == "variable"}
@@ -88,6 +93,8 @@ def lower(program: Program) -> Lowered:
         for node, rule in steps:
             read = [values[tensor] for tensor in node.inputs]
             values.update(zip(node.outputs, apply_node(node, rule, read, scopes.get(node))))
+            if separated and not separated.isdisjoint(node.outputs):
+                values[node.output] = separate(values[node.output])
         return tuple([values[tensor] for tensor in program.outputs])
 
     function.__name__ = function.__qualname__ = "graphflow_program"

@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from graphflow.runtime.jax.lowering import LOWERINGS, lowering
+from graphflow.ir.node import Node
+from graphflow.optimizer.rules.totals import is_partial_sum
+from graphflow.runtime.jax.lowering import LOWERINGS, LOWERINGS_BY_NODE, Lowering, lowering
 
 
 def _accumulator(dtype: Any) -> Any:
@@ -26,6 +28,19 @@ def _accumulator(dtype: Any) -> Any:
 @lowering("sum")
 def _sum(x: Array, axis: tuple[int, ...], keepdims: bool) -> Array:
     return jnp.sum(x, axis, _accumulator(x.dtype), keepdims=keepdims)
+
+
+def _sum_for_node(node: Node) -> Lowering:
+    """How a sum of sums stays one: XLA would add up all elements again, and store them to read them twice."""
+    inner = node.inputs[0].node
+    while inner.op.name == "reshape":
+        inner = inner.inputs[0].node
+    if inner.op is not node.op or not is_partial_sum(inner):
+        return _sum
+    return lambda x, **attrs: _sum(lax.optimization_barrier(x), **attrs)
+
+
+LOWERINGS_BY_NODE["sum"] = _sum_for_node
 
 
 @lowering("prod")

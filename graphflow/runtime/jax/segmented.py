@@ -23,6 +23,7 @@ from graphflow.ops import threefry
 from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.runtime.backend import CompileOptions
 from graphflow.runtime.jax.calls import Call, compile_function, dispatcher, memory_bytes, place
+from graphflow.runtime.jax.fusion_barriers import repeated_values
 from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.lower import lower
 from graphflow.runtime.segment import Segmentation
@@ -238,10 +239,11 @@ class _Plan:
     def _compiled(self, segment: Segment) -> Any:
         """The executable of a segment, and of all others of its kind."""
         program = segment_program(segment)
-        lowered = lower(program)
+        separated = repeated_values(program)
+        lowered = lower(program, separated)
         what = f"a segment of {len(segment.nodes)} nodes from {segment.nodes[-1].name!r} on"
         self.compilations += 1
-        options = compile_options(program)
+        options = compile_options(program, bool(separated))
         return compile_function(
             lowered.function, lowered.types, segment.donated, self.options.cache_dir, what, options
         )

@@ -100,3 +100,11 @@ def test_levels_and_the_option() -> None:
     for level, count in (("O2", 3), ("O3", 1)):
         assert names(optimize(build(QKV), level)).count("matmul") == count
     assert not merged(QKV, "{start=0}")[1].edits
+
+
+def test_weights_without_columns_are_left_out() -> None:
+    """Joined with nothing a weight is itself, so that its product would be cut out of itself."""
+    text = QKV.replace("matmul(x, c)", "matmul(x, constant(np.zeros((8, 0))))")
+    assert names(merged(text)[0]).count("matmul") == 2
+    two = "x: float64[2,8] -> a = constant(np.ones((8, 3))); "
+    assert not merged(two + "(matmul(x, a), matmul(x, constant(np.zeros((8, 0)))))")[1].edits

@@ -139,3 +139,8 @@ def test_wrong_options_are_refused() -> None:
         mixed([gf.placeholder("x", (2, 2))], "mixed-precision{dtype=float8}")
     with pytest.raises(gf.GraphFlowError, match="'mathmul' that does not exist"):
         mixed([gf.placeholder("y", (2, 2))], "mixed-precision{allow=mathmul}")
+
+
+def test_an_operator_has_one_part() -> None:
+    with pytest.raises(gf.GraphFlowError, match="told to deny and to allow relu"):
+        mixed([gf.placeholder("x", (2, 2))], "mixed-precision{allow=relu,deny=exp+relu}")

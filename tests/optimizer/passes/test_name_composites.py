@@ -159,7 +159,7 @@ def test_an_output_gate_that_sees_the_new_cell_is_no_lstm_cell() -> None:
 def test_the_cells_of_a_stack_do_not_depend_on_each_other_in_a_circle() -> None:
     def stack(totals: Any, cell: Any) -> Any:
         hidden, first = _lstm_step(totals, cell)
-        again, second = _lstm_step(gf.concat([hidden, first, hidden, first], axis=1), first)
+        again, second = _lstm_step(gf.concat([hidden, first, hidden, first], axis=1) * 0.5, first)
         return again, second, first
 
     plain, program = program_of(stack, (2, 16), (2, 4))

@@ -18,10 +18,17 @@ from graphflow.optimizer.passes.layout import permutations
 from graphflow.optimizer.pipelines import level_pipeline, optimize, parse_pipeline, print_pipeline
 from graphflow.optimizer.program import Program, extract
 from graphflow.optimizer.rewriter import Rewriter
+from graphflow.optimizer.rules import packing
 from tests.optimizer.rewriting import build, show
 
 STEPS = "layout{packed=true},pack-weights"
 WHOLE = f"{level_pipeline('O2')},{STEPS}"
+
+
+@pytest.fixture(autouse=True)
+def single_rows_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small matrices are left to XLA for one row; here they are packed, to keep networks small."""
+    monkeypatch.setattr(packing, "ROW_BYTES", 0)
 
 
 def test_options_have_a_text_form() -> None:
@@ -106,6 +113,18 @@ def test_operations_are_counted_as_before() -> None:
     text = "x: float32[1,16,8,8] -> conv(x, constant(np.ones((32, 16, 3, 3), 'f')), padding=1)"
     before = total_flops(build(text).order())
     assert total_flops(optimize(build(text), pipeline=STEPS).order()) == before
+
+
+def test_one_row_and_a_matrix_that_stays_in_the_caches_are_left_to_the_target(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    for size, packs in ((512, False), (1024, True)):
+        text = f"x: float32[1,{size}] -> matmul(x, constant(np.ones(({size}, 1024), 'f')))"
+        journal = Journal("remarks")
+        made = optimize(build(text), pipeline="pack-weights", journal=journal)
+        assert ("packed_conv" in [node.op.name for node in made.order()]) is packs
+        assert ["one row by" in remark.reason for remark in journal.remarks] == [True] * (not packs)
 
 
 def test_variables_stay_without_a_second_copy() -> None:

@@ -185,7 +185,7 @@ def test_missed_lists_what_could_not_be_written_in_place() -> None:
         "y": "x is passed in, and what is passed in stays as it is",
         "z": "y is read later, by out",
     }
-    assert journal.passes[-1].note == "1 results, and not 2 others"
+    assert journal.passes[-1].note == "1 result, and not 2 others"
     assert report.missed() == [] and "declined" not in str(report)
     with pytest.raises(GraphFlowError, match="did you mean 'in-place'"):
         report.missed("in_place")

@@ -67,6 +67,7 @@ CASES = [
     ("rule", "text", "sentence"),
     [
         (rules.scale_scores_before, f"{QK}, c: float64[5,6] -> softmax(multiply(matmul(q, k), c))", ""),
+        (rules.scale_scores_before, f"{QK} -> softmax(multiply(matmul(q, k), -np.inf))", ""),
         (
             rules.scale_scores_before,
             f"{QK} -> y = matmul(q, k); (softmax(multiply(y, 0.5)), y)",

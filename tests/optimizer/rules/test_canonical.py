@@ -39,6 +39,8 @@ CASES = [
     Case(rules.positive_already, f"{X} -> abs(softplus(x))", "softplus(x)"),
     Case(rules.positive_already, f"{X} -> relu(softmax(x))", "softmax(x)"),
     Case(rules.positive_already, "x: uint8[5] -> abs(x)", "x"),
+    Case(rules.positive_already, f"{X} -> abs(sum(exp(x)))", "sum(exp(x))"),
+    Case(rules.positive_already, f"{X} -> maximum(0.0, mean(square(x)))", "mean(square(x))"),
     Case(rules.round_converted_integer, f"{N} -> floor(astype(x, 'float32'))", "astype(x, 'float32')"),
     Case(rules.add_to_itself, f"{X} -> add(x, x)", "multiply(x, 2.0)"),
     Case(rules.add_to_itself, f"{N} -> add(x, x)", "multiply(x, 2)"),

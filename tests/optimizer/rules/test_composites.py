@@ -164,6 +164,12 @@ CASES = [
         ),
         (
             rules.layer_norm_form,
+            f"{X} -> c = subtract(x, divide(sum(x, axis=1, keepdims=True), 0.0)); {VARIANCE}; "
+            "divide(c, sqrt(v))",
+            "",
+        ),
+        (
+            rules.layer_norm_form,
             f"{X}, m: float32[4,1] -> c = subtract(x, m); {VARIANCE}; divide(c, sqrt(v))",
             "",
         ),

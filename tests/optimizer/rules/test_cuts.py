@@ -34,6 +34,11 @@ CASES = [
         "concat(slice(x, (1, 0), (3, 2)), slice(y, (1, 0), (3, 2)), axis=1)",
     ),
     Case(
+        rules.split_of_concat,
+        "x: int32[n,3], y: int32[n,1] -> a, b = split(concat(x, y, axis=1), (3, 1), axis=1); multiply(a, b)",
+        "multiply(x, y)",
+    ),
+    Case(
         rules.slice_of_split,
         f"{X} -> a, b = split(x, (4, 3), axis=1); slice(a, (1, 0), (4, 4), (1, 2))",
         "slice(x, (1, 0), (4, 4), (1, 2))",
@@ -128,6 +133,12 @@ def test_slices_that_need_every_piece_stay() -> None:
     assert_declines(
         rules.slice_across_pieces, f"{JOINED}(slice(j, (1, 1), (3, 8)), slice(j, (0, 0), (4, 5), (1, 2)))"
     )
+
+
+def test_splits_beside_the_seams_stay() -> None:
+    text = "x: int32[2,3], y: int32[2,1] -> a, b = split(concat(x, y, axis=1), (1, 3), axis=1); (a, b)"
+    assert_declines(rules.split_of_concat, text)
+    assert_declines(rules.split_of_concat, text.replace("(1, 3), axis=1", "(1, 1), axis=0"))
 
 
 def test_pieces_that_are_no_neighbours_stay() -> None:

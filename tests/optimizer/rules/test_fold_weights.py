@@ -124,6 +124,22 @@ CASES = [
         1e-9,
     ),
     Case(
+        rules.subtracted_bias,
+        f"{X} -> {W}; {C}; subtract(conv(x, w), c)",
+        f"{X} -> {W}; {C}; add(conv(x, w), -c)",
+    ),
+    Case(
+        rules.subtracted_bias,
+        f"{MATRIX} -> {M}; subtract(add(matmul(x, m), 1.0), 3.0)",
+        f"{MATRIX} -> {M}; add(add(matmul(x, m), 1.0), -3.0)",
+    ),
+    Case(
+        rules.shift_before_matmul,
+        f"{MATRIX} -> {M}; k = np.array([1., 2., 3.]); matmul(subtract(x, k), m)",
+        f"{MATRIX} -> {M}; k = np.array([1., 2., 3.]); subtract(matmul(x, m), k @ m)",
+        1e-9,
+    ),
+    Case(
         rules.shift_before_matmul,
         f"{MATRIX} -> {M}; k = np.array([1., 2., 3.]); matmul(add(x, k), m)",
         f"{MATRIX} -> {M}; k = np.array([1., 2., 3.]); add(matmul(x, m), k @ m)",

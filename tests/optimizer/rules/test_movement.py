@@ -29,6 +29,12 @@ CASES = [
     ),
     Case(
         rules.move_past_elementwise,
+        f"{IMAGE}, s: float32[3], c: float32[2,1,1,1] -> "
+        "permute_dims(add(c, multiply(permute_dims(x, (0, 2, 3, 1)), s)), (3, 0, 1, 2))",
+        "add(reshape(c, (1, 2, 1, 1)), multiply(permute_dims(x, (1, 0, 2, 3)), reshape(s, (3, 1, 1, 1))))",
+    ),
+    Case(
+        rules.move_past_elementwise,
         f"{X} -> reshape(tanh(subtract(1.0, reshape(x, (28,)))), (2, 14))",
         "tanh(subtract(1.0, reshape(x, (2, 14))))",
     ),
@@ -41,6 +47,23 @@ CASES = [
         rules.elementwise_of_permuted,
         "x: float32[4,7,1], y: float32[1,7,3] -> less(permute_dims(x), permute_dims(y))",
         "permute_dims(less(x, y))",
+    ),
+    Case(
+        rules.concat_of_permuted,
+        "x: int32[4,7], y: int32[4,2] -> concat(permute_dims(x), permute_dims(y), axis=0)",
+        "permute_dims(concat(x, y, axis=1))",
+    ),
+    Case(
+        rules.pad_between_permutations,
+        f"{IMAGE} -> permute_dims(pad(permute_dims(x, (0, 2, 3, 1)), "
+        "pads=((0, 0), (1, 2), (3, 0), (0, 4)), value=-0.0), (3, 0, 1, 2))",
+        "permute_dims(pad(x, pads=((0, 0), (0, 4), (1, 2), (3, 0)), value=-0.0), (1, 0, 2, 3))",
+    ),
+    Case(
+        rules.pad_between_permutations,
+        f"{IMAGE} -> permute_dims(pad(permute_dims(x, (2, 3, 1, 0)), "
+        "pads=((1, 1), (0, 2), (0, 0), (0, 0)), mode='reflect'), (3, 2, 1, 0))",
+        "permute_dims(pad(x, pads=((0, 0), (0, 0), (1, 1), (0, 2)), mode='reflect'), (0, 1, 3, 2))",
     ),
     Case(
         rules.elementwise_of_reshaped,
@@ -125,7 +148,25 @@ def test_different_permutations_stay() -> None:
 
 def test_an_operand_with_axes_of_its_own_holds_a_move_back() -> None:
     assert_declines(
-        rules.move_past_elementwise, "x: float32[4,7], y: float32[4] -> permute_dims(add(permute_dims(x), y))"
+        rules.move_past_elementwise,
+        f"{IMAGE}, y: float32[5,3] -> permute_dims(add(permute_dims(x, (0, 2, 3, 1)), y), (0, 3, 1, 2))",
+    )
+    assert_declines(
+        rules.move_past_elementwise, f"{X}, y: float32[4] -> reshape(add(reshape(x, (7, 4)), y), (28,))"
+    )
+
+
+def test_shared_permutations_stay() -> None:
+    assert_declines(
+        rules.concat_of_permuted,
+        f"{X} -> p = permute_dims(x); (concat(p, permute_dims(negative(x)), axis=0), p)",
+        "one of the permuted tensors has other users",
+    )
+    assert_declines(rules.concat_of_permuted, "x: int32[4,4] -> concat(x, permute_dims(x), axis=0)")
+    assert_declines(
+        rules.pad_between_permutations,
+        f"{X} -> y = pad(permute_dims(x), pads=((1, 0), (0, 1))); (permute_dims(y), y)",
+        "pad has other users",
     )
 
 
@@ -133,6 +174,10 @@ def test_a_conversion_that_loses_digits_stays() -> None:
     assert_declines(
         rules.convert_around_move,
         "x: float32[4] -> astype(reshape(astype(x, 'float16'), (2, 2)), 'float32')",
+    )
+    assert_declines(
+        rules.convert_around_move,
+        "x: int16[4] -> astype(reshape(astype(x, 'float32'), (2, 2)), 'int8')",
     )
 
 

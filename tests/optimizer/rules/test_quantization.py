@@ -30,6 +30,12 @@ CASES = [
         "permute_dims(q)",
     ),
     Case(
+        rules.move_quantized,
+        f"{Q}, r: int8[2] -> {SCALE}{THERE}"
+        "quantize_linear(concat(x, dequantize_linear(r, s, z), x, axis=0), s, z)",
+        "concat(q, r, q, axis=0)",
+    ),
+    Case(
         rules.relu_before_quantize,
         RELU.format("uint8(0)") + "quantize_linear(relu(x), s, z)",
         RELU.format("uint8(0)") + "quantize_linear(x, s, z)",
@@ -132,6 +138,19 @@ def test_moves_that_others_read_stay() -> None:
         rules.move_quantized,
         f"{Q} -> {SCALE}{THERE}y = reshape(x, (5, 8)); (y, quantize_linear(y, s, z))",
         "reshape has other users",
+    )
+
+
+def test_joined_pieces_of_different_scales_stay() -> None:
+    pieces = "x, y = dequantize_linear(q, s, z), dequantize_linear(q, np.float32(0.2), z); "
+    assert_declines(
+        rules.move_quantized,
+        f"{Q} -> {SCALE}{pieces}quantize_linear(concat(x, y, axis=0), s, z)",
+        "the two have different scales or zero points",
+    )
+    assert_declines(
+        rules.move_quantized,
+        f"{Q}, y: float32[2] -> {SCALE}{THERE}quantize_linear(concat(x, y, axis=0), s, z)",
     )
 
 

@@ -45,6 +45,17 @@ CASES = [
         f"{X} -> min(min(x, axis=0, keepdims=True), axis=2, keepdims=True)",
         "min(x, axis=(0, 2), keepdims=True)",
     ),
+    Case(
+        rules.reduce_of_reduce,
+        f"{X} -> max(max(x, axis=-1, keepdims=True), axis=0)",
+        "reshape(max(x, axis=(0, 2)), (1, 1))",
+    ),
+    Case(
+        rules.reduce_of_reduce,
+        "n: int8[3,2,4] -> sum(sum(n, axis=2), axis=-1, keepdims=True)",
+        "reshape(sum(n, axis=(1, 2), keepdims=True), (3, 1))",
+    ),
+    Case(rules.reduce_of_reduce, "n: uint8[3,4] -> prod(prod(n, axis=0), axis=0)", "prod(n, axis=(0, 1))"),
     Case(rules.reduce_of_reduce, "p: bool[2,3,4] -> any(any(p, axis=2), axis=0)", "any(p, axis=(0, 2))"),
     Case(
         rules.reduce_copies,
@@ -91,7 +102,9 @@ def test_inexact_sums_of_copies_stay() -> None:
 def test_reducing_several_elements_stays() -> None:
     assert_declines(rules.reduce_one_element, f"{X} -> max(x, axis=(0, 1))")
     assert_declines(rules.reduce_of_reduce, f"{X} -> max(min(x, axis=0), axis=1)")
-    assert_declines(rules.reduce_of_reduce, f"{X} -> max(max(x, axis=0, keepdims=True), axis=1)")
+    assert_declines(
+        rules.reduce_of_reduce, f"{X} -> m = max(x, axis=0); (m, max(m, axis=1))", "has other users"
+    )
 
 
 def test_reduced_axes_that_do_not_come_back_stay_away() -> None:

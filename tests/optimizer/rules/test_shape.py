@@ -104,6 +104,13 @@ def test_conversions_that_lose_something_stay() -> None:
     assert_declines(rules.astype_of_astype, "x: float32[3] -> astype(astype(x, 'float64'), 'int32')")
 
 
+def test_integers_that_saturate_on_the_way_stay() -> None:
+    """300.0 becomes 127 as an int8, and 300 becomes 44; -1.0 becomes 0 as a uint8, and -1 becomes 255."""
+    for source, target in (("int16", "int8"), ("int8", "uint8"), ("uint8", "int8"), ("int8", "string")):
+        assert_declines(rules.astype_of_astype, f"x: {source}[3] -> astype(astype(x, 'float32'), '{target}')")
+    assert_declines(rules.astype_of_astype, "x: bool[3] -> astype(astype(x, 'int8'), 'string')")
+
+
 def test_a_broadcast_that_shapes_the_result_stays() -> None:
     assert_declines(
         rules.implicit_broadcast, "x: float32[2,1], y: float32[3] -> add(x, broadcast_to(y, (2, 3)))"

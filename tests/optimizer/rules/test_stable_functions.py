@@ -103,6 +103,20 @@ CASES = [
         "mean(square(subtract(x, mean(x, axis=1, keepdims=True))), axis=1)",
         1e-5,
     ),
+    Case(
+        rules.variance_in_two_passes,
+        f"{X} -> c = reshape(mean(x, axis=1, keepdims=True), (4,)); "
+        "subtract(mean(square(x), axis=1), square(c))",
+        "mean(square(subtract(x, mean(x, axis=1, keepdims=True))), axis=1)",
+        1e-5,
+    ),
+    Case(
+        rules.hyperbolic_tangent,
+        "x: float32[3] -> e, f = exp(multiply(x, 2.0)), exp(multiply(x, np.full((2, 3), -2.0, 'f')));"
+        "divide(subtract(e, f), add(e, f))",
+        "broadcast_to(tanh(multiply(x, 2.0)), (2, 3))",
+        1e-5,
+    ),
 ]
 
 
@@ -149,6 +163,19 @@ def test_a_mean_of_halves_does_not_overflow() -> None:
     program = build("x: float16[64] -> divide(sum(x), constant(np.float16(64)))")
     rewrite(program, rules.RULES)
     assert values(program, [np.full(64, 6e4, np.float16)])[0] == np.float16(6e4)
+
+
+def test_counts_that_overflow_are_no_divisors() -> None:
+    """100000 is infinite as a float16."""
+    assert_declines(rules.mean_written_out, "x: float16[100000] -> divide(sum(x), np.float16(np.inf))")
+
+
+def test_means_over_other_axes_stay() -> None:
+    square = "x: float32[3,3]"
+    assert_declines(
+        rules.variance_in_two_passes,
+        f"{square} -> subtract(mean(square(x), axis=1), square(mean(x, axis=0)))",
+    )
 
 
 def test_other_divisors_are_no_means() -> None:

@@ -65,6 +65,12 @@ CASES = [
         f"{SHIFT}add(reshape(m, (4,)), logsumexp(subtract(x, m), axis=1))",
         "logsumexp(x, axis=1)",
     ),
+    Case(
+        rules.logsumexp_of_shifted,
+        f"{X} -> m = max(x, axis=1); m = where(is_finite(m), m, 0.0); "
+        "add(m, logsumexp(subtract(x, reshape(m, (4, 1))), axis=1))",
+        "logsumexp(x, axis=1)",
+    ),
     Case(rules.exp_of_log_softmax, f"{X} -> exp(log_softmax(x, axis=0))", "softmax(x, axis=0)", 1e-5),
     Case(
         rules.log_of_picked_probability,

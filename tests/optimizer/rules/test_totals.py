@@ -220,3 +220,14 @@ def test_other_axes_stay() -> None:
         [rules.place_of_probability, rules.place_of_shifted],
         "x: float32[4,7], y: float32[4,1] -> (argmax(softmax(x, axis=0), axis=1), argmax(add(x, y), axis=0))",
     )
+
+
+def test_copies_that_a_dtype_cannot_count_stay() -> None:
+    """100000 is infinite as a float16, and 0 times infinity is NaN, where the sum is 0."""
+    said = "float16 may not hold"
+    assert_declines(
+        rules.sum_of_broadcast, "x: float16[3] -> sum(broadcast_to(x, (100000, 3)), axis=0)", said
+    )
+    assert_declines(
+        rules.sum_of_broadcast, "x: float16[3] -> sum(broadcast_to(x, (Dim('n'), 3)), axis=0)", said
+    )

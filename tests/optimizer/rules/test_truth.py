@@ -59,6 +59,8 @@ CASES = [
     Case(rules.unequal_is_nan, f"{F} -> not_equal(x, x)", "is_nan(x)"),
     Case(rules.sign_does_not_matter, f"{F} -> is_finite(negative(x))", "is_finite(x)"),
     Case(rules.sign_does_not_matter, f"{F} -> is_nan(abs(x))", "is_nan(x)"),
+    Case(rules.nan_either_way, f"{F} -> where(is_nan(x), add(x, 1.0), softplus(x))", "softplus(x)"),
+    Case(rules.nan_either_way, f"{F} -> where(is_nan(x), x, multiply(x, x))", "multiply(x, x)"),
     Case(rules.uniform_against_its_bounds, f"{U}less(u, 1.0)", "k: uint32[2] -> " + ALWAYS.format(True)),
     Case(rules.uniform_against_its_bounds, f"{U}less(u, 0.0)", "k: uint32[2] -> " + ALWAYS.format(False)),
     Case(

@@ -16,13 +16,16 @@ from graphflow.optimizer import rules as all_rules
 from graphflow.optimizer.closeness import distance
 from graphflow.optimizer.passes import canonicalize
 from graphflow.optimizer.pattern import P, variables
+from graphflow.optimizer.pipelines import level_pipeline
 from graphflow.optimizer.rule import rule
-from graphflow.prove.fuzz import generated, hunt
+from graphflow.prove.fuzz import generated, hunt, pieces, programs, weighted
+from graphflow.prove.fuzz.draw import Draw
 from graphflow.prove.fuzz.noise import explained, hangs_on_nan
 from graphflow.prove.fuzz.programs import LARGEST, LEFT_OUT
 from graphflow.prove.subject import Subject
 
 X, Y = variables("X Y")
+PACKING = level_pipeline("O2") + ",layout{packed=true},pack-weights{lanes=16}"
 
 
 @rule(P.multiply(X, Y), safety="exact")
@@ -58,7 +61,8 @@ def test_graphs_are_varied_and_their_values_moderate() -> None:
                 assert value.dtype.kind not in "fc" or np.abs(value).max(initial=0) <= LARGEST
     assert len(operators) > 80 and operators["scan"] and operators["while_loop"] and operators["switch_case"]
     assert len(dtypes) > 6 and 5 < symbolic < 35 and slopes > 4
-    inner = {"scan", "while_loop", "switch_case", "call", "bitcast", "svd"}  # gradients make the last
+    inner = {"scan", "while_loop", "switch_case", "call", "bitcast", "svd"}  # gradients make the last two
+    inner |= {"solve", "inv", "cholesky"}
     assert not set(operators) & (set(LEFT_OUT) - inner)
 
 
@@ -70,6 +74,47 @@ def run(made) -> list[np.ndarray]:
     except GraphFlowError:  # no feed tells a size
         return []
     return list(found.values())
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(pieces._KINDS), ids=lambda kind: kind.__name__)
+def test_each_piece_can_be_made(kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_KINDS", (kind,))
+    made = [pieced(seed, 0.85) for seed in range(12)]
+    assert sum(map(bool, made)) >= 3, "most of its calls are refused"
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(weighted._KINDS), ids=lambda kind: kind.__name__)
+def test_each_product_with_weights_can_be_made(kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighted, "_KINDS", (kind,))
+    made = [pieced(seed, 0.91) for seed in range(6)]
+    assert sum(map(bool, made)) >= 3, "most of its calls are refused"
+
+
+def pieced(seed: int, chance: float) -> list[gf.Tensor]:
+    """What is made in a small graph where that number is drawn."""
+    with gf.Graph() as graph:
+        return attempted(programs._Growing(Draw(seed), graph), chance)
+
+
+def attempted(growing: programs._Growing, chance: float) -> list[gf.Tensor]:
+    try:
+        return [tensor for tensor in growing._made(chance) if growing._is_good(tensor)]
+    except GraphFlowError:
+        return []
+
+
+def test_convolutions_and_products_are_cut_into_panels() -> None:
+    """Random graphs have something for machine kernels, and the rules that feed these keep its values."""
+    with gf.Graph() as graph:
+        growing = programs._Growing(Draw(17), graph)
+        growing.symbol = None
+        made = [tensor for _ in range(12) for tensor in attempted(growing, 0.91)]
+    model = gf.Model(graph, inputs=list(graph.placeholders.values()), outputs=made)
+    packed = gf.optimize(model, pipeline=PACKING).graph
+    assert sum(node.op.name == "packed_conv" for node in packed.nodes) >= 4
+    inputs = {name: growing.inputs[name] for name in Subject(made).inputs}
+    found = gf.prove.check(made, inputs, [PACKING], ["numpy"])
+    assert found.passed, str(found)
 
 
 def test_a_sound_optimizer_passes() -> None:

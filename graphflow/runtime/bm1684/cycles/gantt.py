@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphflow.files import atomic_write
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.cycles.drawing import (
     ALERT,
@@ -22,6 +21,7 @@ from graphflow.runtime.bm1684.cycles.drawing import (
     rectangle,
     text,
     text_width,
+    written,
 )
 from graphflow.runtime.bm1684.cycles.schedule import NONE, Span, Timeline
 from graphflow.runtime.bm1684.isa import Command, Direction
@@ -89,12 +89,10 @@ def draw_timeline(
     """Draw a timeline into an .svg file; see `timeline_svg`.
 
     Raises:
-        FileFormatError: if the file cannot be written.
+        FileFormatError: if the file does not end in .svg, or cannot be written.
         AttributeValueError: as `timeline_svg`.
     """
-    with atomic_write(os.fspath(path)) as file:
-        file.write(timeline_svg(made, start=start, end=end, title=title).encode("utf-8"))
-    return Path(path)
+    return written(path, timeline_svg(made, start=start, end=end, title=title))
 
 
 def timeline_svg(

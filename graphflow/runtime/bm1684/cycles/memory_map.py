@@ -8,9 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from graphflow.files import atomic_write
 from graphflow.runtime.bm1684.chip import BANK_BYTES, BANKS, LANE_BYTES
-from graphflow.runtime.bm1684.cycles.drawing import LEFT, RIGHT, TEXT, WIDTH, Axis, document, legend, text
+from graphflow.runtime.bm1684.cycles.drawing import (
+    LEFT,
+    RIGHT,
+    TEXT,
+    WIDTH,
+    Axis,
+    document,
+    legend,
+    text,
+    written,
+)
 from graphflow.runtime.bm1684.cycles.schedule import Span, Timeline
 from graphflow.runtime.bm1684.cycles.touches import Touch, touches
 
@@ -86,13 +95,11 @@ def draw_local_memory(
     """Draw the use of local memory into an .svg file; see `local_memory_svg`.
 
     Raises:
-        FileFormatError: if the file cannot be written.
+        FileFormatError: if the file does not end in .svg, or cannot be written.
         AttributeValueError: if the part is empty.
         ChipFault: as `touches`.
     """
-    with atomic_write(os.fspath(path)) as file:
-        file.write(local_memory_svg(made, start=start, end=end, title=title).encode("utf-8"))
-    return Path(path)
+    return written(path, local_memory_svg(made, start=start, end=end, title=title))
 
 
 def local_memory_svg(
