@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphflow.errors import AttributeValueError
+from graphflow.ir.aligned import Sealed, aligned_copy
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import DType
 
@@ -151,9 +152,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     """A C-contiguous copy that nobody can write to; such an array itself is returned as it is."""
     if not array.flags.writeable and array.flags.c_contiguous and _is_sealed(array):
         return array
-    copy = np.array(array, order="C", copy=True)
-    copy.setflags(write=False)
-    return copy
+    return aligned_copy(array)
 
 
 def _is_sealed(array: np.ndarray) -> bool:
@@ -164,7 +163,7 @@ def _is_sealed(array: np.ndarray) -> bool:
     if isinstance(owner, mmap.mmap):
         with memoryview(owner) as view:
             return view.readonly
-    return owner is None or isinstance(owner, bytes)
+    return owner is None or isinstance(owner, (bytes, Sealed))
 
 
 def substitute_dims(attrs: Attrs, values: Mapping[str, Any]) -> Attrs:

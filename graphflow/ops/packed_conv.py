@@ -18,6 +18,7 @@ from math import inf, prod
 import numpy as np
 
 from graphflow.errors import AttributeValueError, DTypeError, ShapeError
+from graphflow.ir.aligned import aligned_copy
 from graphflow.ir.dtypes import float32
 from graphflow.ir.opdef import op
 from graphflow.ir.types import TensorType
@@ -54,7 +55,8 @@ def packed(weights, groups, lanes):
         filled = np.zeros((len(parts), groups, count * lanes), weights.dtype)
         filled[:, :, :outputs] = parts
         parts = filled
-    return np.ascontiguousarray(parts.reshape(len(parts), groups, count, lanes).transpose(1, 2, 0, 3))
+    panels = parts.reshape(len(parts), groups, count, lanes).transpose(1, 2, 0, 3)
+    return panels if panels.flags.c_contiguous else aligned_copy(panels)
 
 
 def panels_of(b, weights, groups, lanes):

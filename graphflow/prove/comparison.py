@@ -7,19 +7,25 @@ times the difference that its operands have already.
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from graphflow.errors import GraphFlowError
 from graphflow.ir.node import Tensor
+from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.optimizer.closeness import EQUAL, Distance, judge, magnitude
 from graphflow.optimizer.journal import Journal
 from graphflow.prove.counterparts import Pair, counterparts
 from graphflow.prove.subject import Case, Subject
 from graphflow.runtime.backend import Backend, get_backend
+
+_LARGE = 1 << 26
+"""Bytes of weights that are not to be kept once for each level."""
 
 _GROWTH = 100.0
 """By how much an operator may enlarge a difference of its operands."""
@@ -107,6 +113,8 @@ def compare(
                 base = _compared(rows[name, "O0"], subject, case, backend, anchor, exact) or anchor
             for level in levels:
                 _compared(rows[name, level], subject, case, backend, base, exact)
+                if base.weight_bytes > _LARGE:
+                    gc.collect()  # graphs are cyclic: what a level made of large weights would stay for long
     return list(rows.values())
 
 
@@ -125,7 +133,10 @@ class _Run:
         values = subject.run(self.program, case, backend, watched)[len(self.outputs) :]
         self.values = dict(zip(watched, values))
         self.outside = subject.outside(self.original, case)
+        held = [node for node in self.original.nodes if node.op.name in ("constant", "variable")]
+        self.weight_bytes = sum([type_bytes(node.output.type) for node in held])
 
+    @cached_property
     def by_name(self) -> dict[str, np.ndarray]:
         """Values by the names of the original's tensors."""
         found = {pair.before.name: self.values[pair.after] for pair in self.pairs}
@@ -134,6 +145,11 @@ class _Run:
             if node.op.name == "constant":
                 found[node.output.name] = node.attrs["value"]
         return found
+
+    @cached_property
+    def sizes(self) -> dict[str, float]:
+        """The magnitudes of these values."""
+        return {name: magnitude(array) for name, array in self.by_name.items()}
 
 
 def _compared(
@@ -160,8 +176,7 @@ class _Judge:
 
     def compare(self, base: _Run) -> None:
         """All tensors with counterparts, and then the outputs as they are without watching the others."""
-        known, run = base.by_name(), self.run
-        sizes = {name: magnitude(array) for name, array in known.items()}
+        known, sizes, run = base.by_name, base.sizes, self.run
         pairs = {pair.before: pair for pair in run.pairs if pair.before.name in known}
         errors: dict[Tensor, float] = {}
         limits: dict[Tensor, tuple[float, float]] = {}

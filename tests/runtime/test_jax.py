@@ -246,3 +246,16 @@ def test_the_device_is_a_gpu() -> None:
         result = sess.run(x * 2.0, {x: [1.0, 2.0]}, to_numpy=False)
         assert next(iter(result.devices())).platform == "gpu"
         assert np.asarray(result).tolist() == [2.0, 4.0]
+
+
+def test_large_constants_are_read_where_they_lie():
+    weights = np.random.default_rng(0).standard_normal((300, 400)).astype(np.float32)
+    x, w = gf.placeholder("x", (2, 300)), gf.constant(weights)
+    kept = w.node.attrs.value
+    (placed,) = compiled(extract([gf.matmul(x, w)], feeds=[x])).flat.args
+    if jax.default_backend() == "cpu":
+        assert placed.unsafe_buffer_pointer() == kept.ctypes.data
+    weights[:] = 0.0  # the user's array is no part of the graph
+    given = np.ones((2, 300), np.float32)
+    found = gf.Session(level="O0").run(gf.matmul(x, w), {x: given})
+    np.testing.assert_allclose(found, given @ kept, atol=1e-4)

@@ -93,9 +93,7 @@ class _Packer:
     def _panels(self, b: Builder, w: Tensor, groups: int) -> Tensor:
         """The weights in panels: of a constant now, of others by nodes that are prepared once."""
         if w.node.op.name == "constant":
-            panels = packed(array_of(w), groups, self.lanes)
-            panels.setflags(write=False)  # large ones are not copied once more
-            constant: Tensor = b.constant(value=panels)
+            constant: Tensor = b.constant(value=packed(array_of(w), groups, self.lanes))
             return constant
         made: Tensor = panels_of(b, w, groups, self.lanes)
         return made

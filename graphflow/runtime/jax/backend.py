@@ -20,7 +20,7 @@ from graphflow.optimizer.preparation import prepare
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import CompileOptions, require_support
 from graphflow.runtime.jax import conv_timer
-from graphflow.runtime.jax.calls import compile_function, dispatcher, memory_bytes, place
+from graphflow.runtime.jax.calls import FlatCall, compile_function, dispatcher, memory_bytes, place, share
 from graphflow.runtime.jax.fusion_barriers import repeated_values
 from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.kernels import library
@@ -37,7 +37,7 @@ _OUTSIDE = frozenset({"nullary_input", "effect"})
 _WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
 
 
-class JaxExecutable:
+class JaxExecutable(FlatCall):
     """A program compiled by XLA; see `graphflow.runtime.backend.Executable`.
 
     Attributes:
@@ -45,7 +45,7 @@ class JaxExecutable:
             and gives fetches and new values as one tuple.
     """
 
-    __slots__ = ("_compiled", "_fetch_count", "_wide", "flat", "kept", "program", "updated", "uses_key")
+    __slots__ = ("_compiled", "_wide", "flat", "kept", "program", "updated", "uses_key")
 
     def __init__(self, program: Program, lowered: Lowered, compiled: Any) -> None:
         self.program = program
@@ -53,12 +53,11 @@ class JaxExecutable:
         self.kept = lowered.kept
         self.uses_key = lowered.uses_key
         self._compiled = compiled
-        self._fetch_count = program.fetch_count
         before = len(lowered.updated) + len(lowered.kept)
         self._wide = [before + index for index, feed in enumerate(program.feeds) if feed.dtype.numpy in _WIDE]
         call = dispatcher(compiled)
         if lowered.constants:
-            call = partial(call, *map(place, lowered.constants))
+            call = partial(call, *map(share, lowered.constants))
         self.flat = self._placing(call) if self._wide else call
 
     def _placing(self, call: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
@@ -73,13 +72,6 @@ class JaxExecutable:
             return call(*ready)
 
         return placing
-
-    def __call__(
-        self, updated: Sequence[Any], kept: Sequence[Any], feeds: Sequence[Any], key: np.ndarray | None
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Run once; returns as soon as the work is enqueued."""
-        outputs = self.flat(*updated, *kept, *feeds, *([key] if self.uses_key else []))
-        return outputs[: self._fetch_count], outputs[self._fetch_count :]
 
     def memory(self) -> dict[str, int]:
         """XLA's own numbers, in bytes: arguments, outputs, aliased (in both), temp, code."""

@@ -16,9 +16,32 @@ import numpy as np
 
 from graphflow.errors import BackendError, GraphFlowError
 from graphflow.ir.types import TensorType
+from graphflow.optimizer.program import Program
 from graphflow.runtime.jax.cache import persistent_cache
 
 Call = Callable[..., Sequence[Any]]
+
+
+class FlatCall:
+    """What runs by one call with a flat list of arguments; see `graphflow.runtime.backend.Executable`.
+
+    Attributes:
+        flat: (updated, kept, feeds, the key if it is used) -> (fetches, new values), both flat.
+    """
+
+    __slots__ = ()
+
+    program: Program
+    uses_key: bool
+    flat: Call
+
+    def __call__(
+        self, updated: Sequence[Any], kept: Sequence[Any], feeds: Sequence[Any], key: np.ndarray | None
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Run once; returns as soon as the work is enqueued."""
+        outputs = self.flat(*updated, *kept, *feeds, *([key] if self.uses_key else []))
+        count = self.program.fetch_count
+        return outputs[:count], outputs[count:]
 
 
 def compile_function(
@@ -89,3 +112,9 @@ def place(array: np.ndarray) -> jax.Array:
     """
     with jax.enable_x64(True):
         return jnp.array(array, copy=True)
+
+
+def share(array: np.ndarray) -> jax.Array:
+    """A device array of a constant: on the CPU the same memory if that is aligned, elsewhere one copy."""
+    with jax.enable_x64(True):
+        return jax.device_put(array)

@@ -14,17 +14,16 @@ from collections.abc import Callable, Sequence
 from operator import is_
 from typing import Any
 
-import numpy as np
-
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.preparation import Preparation
 from graphflow.optimizer.program import Program
 from graphflow.runtime.backend import Executable
+from graphflow.runtime.jax.calls import FlatCall
 
 Pick = Callable[[Sequence[Any]], Sequence[Any]]
 
 
-class PreparedExecutable:
+class PreparedExecutable(FlatCall):
     """Both parts of a program, compiled; see `graphflow.runtime.backend.Executable`.
 
     Attributes:
@@ -56,14 +55,6 @@ class PreparedExecutable:
         passed = [kept[place] for place in self._for_rest]
         feeds, key = arguments[second:third], arguments[third:]
         return self._call(*arguments[:first], *passed, *feeds, *prepared, *key)
-
-    def __call__(
-        self, updated: Sequence[Any], kept: Sequence[Any], feeds: Sequence[Any], key: np.ndarray | None
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Run once; returns as soon as the work is enqueued."""
-        outputs = self.flat(*updated, *kept, *feeds, *([key] if self.uses_key else []))
-        count = self.program.fetch_count
-        return outputs[:count], outputs[count:]
 
     def memory(self) -> dict[str, int]:
         """XLA's numbers of the part that runs every time, and the bytes that are prepared."""

@@ -22,7 +22,15 @@ from graphflow.ir.types import TensorType
 from graphflow.ops import threefry
 from graphflow.optimizer.analysis.cost import type_bytes
 from graphflow.runtime.backend import CompileOptions
-from graphflow.runtime.jax.calls import Call, compile_function, dispatcher, memory_bytes, place
+from graphflow.runtime.jax.calls import (
+    Call,
+    FlatCall,
+    compile_function,
+    dispatcher,
+    memory_bytes,
+    place,
+    share,
+)
 from graphflow.runtime.jax.fusion_barriers import repeated_values
 from graphflow.runtime.jax.fusion_guard import compile_options
 from graphflow.runtime.jax.lower import lower
@@ -45,7 +53,7 @@ class _Step:
     aliased: int = 0
 
 
-class SegmentedExecutable:
+class SegmentedExecutable(FlatCall):
     """A program compiled in segments; see `graphflow.runtime.backend.Executable`.
 
     Attributes:
@@ -77,8 +85,10 @@ class SegmentedExecutable:
     def _bound(self) -> Call:
         """The function that runs the steps, with all it needs at hand."""
         plan = self._plan
+        kinds = {id(step.compiled): step.compiled for step in plan.steps}
+        calls = {kind: dispatcher(compiled) for kind, compiled in kinds.items()}
         steps = [
-            (dispatcher(step.compiled), _picker(step.reads), step.first, step.end, step.frees)
+            (calls[id(step.compiled)], _picker(step.reads), step.first, step.end, step.frees)
             for step in plan.steps
         ]
         expected = [(kind.dtype.numpy, kind.shape) for kind in plan.types]
@@ -104,14 +114,6 @@ class SegmentedExecutable:
             return finish(values)
 
         return flat
-
-    def __call__(
-        self, updated: Sequence[Any], kept: Sequence[Any], feeds: Sequence[Any], key: np.ndarray | None
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Run once; returns as soon as the work is enqueued."""
-        outputs = self.flat(*updated, *kept, *feeds, *([key] if self.uses_key else []))
-        count = self.program.fetch_count
-        return outputs[:count], outputs[count:]
 
     def memory(self) -> dict[str, int]:
         """In bytes: arguments, outputs, aliased (in both), temp, code; XLA's numbers and what lies between.
@@ -186,7 +188,7 @@ class _Plan:
                 attrs = tensor.node.attrs
                 if attrs not in known:
                     known[attrs] = self.count
-                    self.constants.append(place(attrs.value))
+                    self.constants.append(share(attrs.value))
                     self.sizes.append(type_bytes(tensor.type))
                 self.slots[tensor] = known[attrs]
 
