@@ -25,7 +25,7 @@ from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.analysis.cost import counted_at, total_bytes, total_flops, type_bytes
 from graphflow.optimizer.analysis.regions import Region
 from graphflow.optimizer.declines import declines
-from graphflow.optimizer.journal import Journal, Remark
+from graphflow.optimizer.journal import Journal, PassRecord, Remark, Tally
 from graphflow.optimizer.metering import Meter, RuleCost
 from graphflow.optimizer.program import Program
 from graphflow.optimizer.report_json import to_dict, to_json
@@ -46,8 +46,12 @@ _OTHER_EVIDENCE = {
     "fold": "exact, by NumPy",
     "fold_broadcast": "exact, proved",
     "bodies": "as the rules in them",
+    "made_once": "exact, by definition",
 }
 
+
+PREPARE = "prepare", "made_once"
+"""What stands in the place of a pass and a rule where the target makes something of weights once."""
 
 AT_SIZES = " at sizes"
 """What follows the name of a pass that ran once sizes were known."""
@@ -255,7 +259,8 @@ def explain(
     journal: Journal,
     original_plan: Plan | None = None,
     optimized_plan: Plan | None = None,
-    sized: tuple[Program, Journal] | None = None,
+    sized: tuple[Program, Program, Journal] | None = None,
+    rest: Program | None = None,
 ) -> Report:
     """The report of an optimisation.
 
@@ -265,14 +270,17 @@ def explain(
         journal: what was written down on the way.
         original_plan, optimized_plan: memory plans of the two, for the line of peaks; if the journal has
             a meter, that has measured them.
-        sized: what it became once the sizes were known, and what was written down on the way to that.
+        sized: that with sizes put in, what it became then, and what was written down on the way.
+        rest: what the target runs every time, if that is a part; see `graphflow.optimizer.preparation`.
     """
     first, last = original.order(), optimized.order()
+    if rest is not None and sized is None:
+        _part(journal, len(last), rest)
     made, later = list(_lines(journal)), None
     if sized is not None:
-        later = explain(optimized, *sized)
+        later = explain(*sized, rest=rest)
         made += [replace(line, pass_name=line.pass_name + AT_SIZES) for line in later.lines]
-        _join(journal, sized[1])
+        _join(journal, sized[2])
     lines = {node.name: str(node.origin or "") for node in (*first, *last)}
     lines.update({name: gone.origin for name, gone in journal.gone.items()})
     peaks: list[int | None] = [
@@ -280,11 +288,10 @@ def explain(
     ]
     if journal.meter is not None and journal.meter.passes and original_plan is optimized_plan is None:
         peaks = [journal.meter.passes[0].before.peak_bytes, journal.meter.passes[-1].after.peak_bytes]
+    running = rest if rest is not None else optimized if sized is None else sized[1]
     with counted_at(journal.sizes):
-        before, after = (
-            _totals(first, peaks[0]),
-            _totals(last if sized is None else sized[0].order(), peaks[1]),
-        )
+        before = _totals(first, peaks[0])
+        after = _totals(running.order(), peaks[1], running.feeds[len(optimized.feeds) :])
     return Report(
         before=before,
         after=after,
@@ -300,6 +307,16 @@ def explain(
     )
 
 
+def _part(journal: Journal, count: int, rest: Program) -> None:
+    """Enter what runs once as if a pass had taken it away."""
+    left = len(rest.order())
+    journal.passes.append(PassRecord(PREPARE[0], 0.0, count, left, True, ""))
+    tally = journal.tallies.setdefault(PREPARE, Tally())
+    tally.fired, tally.removed = 1, count - left
+    if journal.meter is not None:
+        tally.flops, tally.bytes = journal.meter.parted(*PREPARE, rest)
+
+
 def _join(journal: Journal, later: Journal) -> None:
     """Add the passes that ran once the sizes were known to those before."""
     journal.passes += [record._replace(name=record.name + AT_SIZES) for record in later.passes]
@@ -308,9 +325,10 @@ def _join(journal: Journal, later: Journal) -> None:
         journal.meter.passes += costs
 
 
-def _totals(nodes: list[Node], peak: int | None) -> Totals:
+def _totals(nodes: list[Node], peak: int | None, prepared: Iterable[Tensor] = ()) -> Totals:
     kept = [node for node in nodes if node.op.name in ("variable", "constant")]
-    weights = sum(type_bytes(tensor.type) for node in kept for tensor in node.outputs)
+    weights = sum([type_bytes(node.output.type) for node in kept])
+    weights += sum([type_bytes(tensor.type) for tensor in prepared])
     inside = sum(1 for _ in nested_nodes(nodes)) - len(nodes)
     return Totals(len(nodes), total_flops(nodes), weights, peak, inside, total_bytes(nodes))
 

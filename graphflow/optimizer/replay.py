@@ -34,7 +34,7 @@ def duplicate(program: Program) -> Program:
     made.feeds = [copies[tensor] for tensor in program.feeds]
     made.outputs = [copies[tensor] for tensor in program.outputs]
     made.fetch_count = program.fetch_count
-    made.updated = list(program.updated)
+    made.updated, made.steady = list(program.updated), program.steady
     made.constraints = [
         (left, right, copies[node.outputs[0]].node if node.outputs and node.outputs[0] in copies else node)
         for left, right, node in program.constraints
@@ -138,10 +138,15 @@ def pass_programs(report: Report, pass_name: str) -> tuple[list[Entry], Program,
             f"the journal was kept at level {report.journal.level!r}, which has no entries",
             hint="optimise with Journal('entries')",
         )
+    from graphflow.optimizer.explain import AT_SIZES, PREPARE
+
+    if report.sized is not None and pass_name.endswith(AT_SIZES):
+        return pass_programs(report.sized, pass_name.removesuffix(AT_SIZES))
     entries = report.journal.entries
     if not pass_name:
         return entries, report.original, report.optimized
-    ran = list(dict.fromkeys(record.name for record in report.journal.passes))
+    names = [record.name for record in report.journal.passes]
+    ran = [name for name in dict.fromkeys(names) if not name.startswith(PREPARE[0])]  # which edits nothing
     if pass_name not in ran:
         raise GraphFlowError(f"no pass {pass_name!r:.80} ran", hint="these did: " + ", ".join(ran))
     # What a pass does inside of bodies belongs to the pass `bodies`, which puts it in place.

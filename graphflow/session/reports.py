@@ -17,6 +17,7 @@ from graphflow.optimizer.memory.plan import MemoryPlan, plan_program
 from graphflow.optimizer.memory.report import MemoryReport, Source, memory_report
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.metering import Meter
+from graphflow.optimizer.preparation import prepare
 from graphflow.optimizer.program import Program, specialize
 from graphflow.session.cache import Plan, ProgramCache, Variant
 from graphflow.session.feeds import check_constraints
@@ -41,7 +42,7 @@ def explain_program(
         later = Journal("remarks", meter=Meter())
         final = cache.simplified(optimized, chosen, later)
         notes.append(_note_of(later, chosen))
-        sized = final, later
+        sized = specialize(optimized, chosen), final, later
     fitted = None
     if cache.choices.memory_budget:
         try:
@@ -51,9 +52,15 @@ def explain_program(
     describe = getattr(cache.backend, "compilation_note", None)
     if describe is not None:
         notes.append(describe(final, cache.options))
-    made = explain(original, optimized, journal, sized=sized)
+    made = explain(original, optimized, journal, sized=sized, rest=_rest(cache, final))
     kernel_of = getattr(cache.backend, "kernel_of", None)
     return replace(made, note="\n".join(filter(None, notes)), fitted=fitted, kernel_of=kernel_of)
+
+
+def _rest(cache: ProgramCache, program: Program) -> Program | None:
+    """What the backend runs every time, if it makes something of the weights once; else None."""
+    parts = prepare(program) if getattr(cache.backend, "prepares", False) else None
+    return None if parts is None else parts.rest
 
 
 def _fitted(cache: ProgramCache, program: Program) -> tuple[Program, Report | None]:
@@ -160,6 +167,8 @@ def memory_of(
             return memory_report(own, name, executable.memory(), is_actual=True, source=source)
         return memory_report(executable.program, name, executable.memory(), source=source)
     program = cache.specialized(plan.program, chosen)
+    rest = _rest(cache, program)
+    program = program if rest is None else rest
     source = _source(cache, plan, program, chosen)
     planned = _backend_plan(cache, program)
     if planned is None:

@@ -122,3 +122,31 @@ def test_a_chain_of_a_thousand_nodes_is_looked_at_in_part() -> None:
     assert not is_steady(program.outputs[0].node.inputs[1])
     parts = prepare(program)
     assert parts is not None and len(parts.first.order()) == 1001
+
+
+@pytest.mark.parametrize("sizes", [None, {"batch": 8}])
+def test_reports_and_plans_are_of_what_runs_every_time(sizes):
+    x = gf.placeholder("x", (8, 64) if sizes is None else ("batch", 64))
+    w = gf.variable("w", (64, 128))
+    y = gf.sum(gf.nn.relu(x @ w), axis=1)
+    session = gf.Session()
+    report = session.explain(y, sizes=sizes)
+    prepared = [line for line in report.lines if line.rule == "made_once"]
+    assert [line.pass_name for line in prepared] == ["prepare" if sizes is None else "prepare at sizes"]
+    assert prepared[0].nodes < 0 and prepared[0].bytes < 0 and prepared[0].peak_bytes < 0
+    for name in ("nodes", "flops", "bytes"):
+        total = sum([getattr(line, name) for line in report.lines])
+        assert total == getattr(report.after, name) - getattr(report.before, name)
+    assert report.after.peak_bytes == session.memory(y, sizes=sizes).arena_bytes == 8 * 128 * 4
+    assert report.after.weight_bytes == 64 * 128 * 4
+    with pytest.raises(gf.GraphFlowError, match="no pass 'prepare' ran"):
+        report.diff("prepare")
+    if sizes is not None:
+        assert "packed_conv" in str(report.diff("pack-weights at sizes"))
+
+
+def test_reports_of_weights_that_change_have_no_such_line():
+    x, w = gf.placeholder("x", (8, 64)), gf.variable("w", (64, 128))
+    y = gf.sum(gf.nn.relu(x @ w))
+    report = gf.Session().explain([y, gf.assign(w, w - gf.gradients(y, [w])[0])])
+    assert "made_once" not in [line.rule for line in report.lines]
