@@ -46,7 +46,7 @@ def test_the_edit_is_found_in_a_graph_of_hundreds_of_nodes(tmp_path: Path) -> No
     assert found.before[0].startswith("culprit = tanh(") and "= sin(" in found.after[0]
     assert found.minimal is not None and found.minimal.nodes == 4 and not found.minimal.whole
     text = str(found)
-    assert "rule    tanh_is_sin in canonicalize, exact, proved" in text and "wrote" in text
+    assert "rule    tanh_is_sin in canonicalize, exact, assumed" in text and "wrote" in text
     json.dumps(found.to_dict())
 
 
