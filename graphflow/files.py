@@ -72,6 +72,22 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     _make_last(place)
 
 
+def write_svg(path: str | os.PathLike[str], drawing: str) -> Path:
+    """Write an SVG document; it appears whole or not at all.
+
+    Raises:
+        FileFormatError: if the name does not end in .svg, or the file cannot be written.
+    """
+    target = checked_path(path)
+    if target.suffix.lower() != ".svg":
+        raise FileFormatError(
+            f"{target.name!r} is no .svg file", hint="end the name in .svg: browsers show such pictures"
+        )
+    with atomic_write(target) as file:
+        file.write(drawing.encode("utf-8"))
+    return target
+
+
 def _beside(place: Path) -> Path:
     """A name in the same folder that nothing has."""
     return place.with_name(f".{place.name}.{secrets.token_hex(8)}{_TEMPORARY}")

@@ -67,7 +67,7 @@ def _converted(array: np.ndarray, wanted: DType) -> np.ndarray:
         limits = np.iinfo(wanted.numpy)
         if array.min() < limits.min or array.max() > limits.max:
             raise DTypeError(
-                f"{_extent(array.min(), array.max())} not fit {wanted}",
+                f"{extent(array.min(), array.max())} not fit {wanted}",
                 hint="pass dtype=gf.int64, or another type that holds them",
             )
     with np.errstate(all="ignore"):
@@ -80,7 +80,7 @@ def _converted(array: np.ndarray, wanted: DType) -> np.ndarray:
     return made
 
 
-def _extent(low: Any, high: Any) -> str:
+def extent(low: Any, high: Any) -> str:
     """What two bounds call the numbers between them, as the subject of a sentence."""
     return f"{low} does" if low == high else f"values from {low} to {high} do"
 

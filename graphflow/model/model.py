@@ -154,7 +154,7 @@ class Model(Shown):
         many, size = sum(array.size for array in weights), sum(array.nbytes for array in weights)
         lines.append(f"  {len(self.graph)} nodes, {len(weights)} variables, {many:,} weights, {size:,} bytes")
         if constants := [node.attrs.value.nbytes for node in self.graph if node.op.name == "constant"]:
-            lines.append(f"  {len(constants)} constant{'s'[: len(constants) - 1]}, {sum(constants):,} bytes")
+            lines.append(f"  {len(constants)} constant{'s' * (len(constants) > 1)}, {sum(constants):,} bytes")
         if self.calibration is not None:
             lines.append("  with a calibration table")
         if self.exports:

@@ -314,7 +314,12 @@ def _part(journal: Journal, count: int, rest: Program) -> None:
     tally = journal.tallies.setdefault(PREPARE, Tally())
     tally.fired, tally.removed = 1, count - left
     if journal.meter is not None:
-        tally.flops, tally.bytes = journal.meter.parted(*PREPARE, rest)
+        journal.meter.passed(PREPARE[0], rest, 0.0)
+        _, before, after, _ = journal.meter.passes[-1]
+        tally.flops, tally.bytes = after.flops - before.flops, after.bytes - before.bytes
+        if before.peak_bytes is not None and after.peak_bytes is not None:
+            cost = journal.meter.rules[PREPARE] = RuleCost()
+            cost.peak_bytes = after.peak_bytes - before.peak_bytes
 
 
 def _join(journal: Journal, later: Journal) -> None:

@@ -126,17 +126,6 @@ class Meter:
         self.passes.append(PassCost(name, before, after, seconds))
         self._last, self._peak = after, after.peak_bytes
 
-    def parted(self, name: str, rule: str, rest: Program) -> tuple[int, int]:
-        """Only a part of the program runs every time; the FLOP and bytes by which that is more or less."""
-        before, after = self._last, self._measured(rest)
-        if before is None:
-            before = after
-        self.passes.append(PassCost(name, before, after, 0.0))
-        if before.peak_bytes is not None and after.peak_bytes is not None:
-            self.rules.setdefault((name, rule), RuleCost()).peak_bytes = after.peak_bytes - before.peak_bytes
-        self._last, self._peak = after, after.peak_bytes
-        return after.flops - before.flops, after.bytes - before.bytes
-
     def _measured(self, program: Program) -> Measure:
         with self._unseen(), counted_at(self.sizes):
             nodes = program.order()

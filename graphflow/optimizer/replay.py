@@ -145,8 +145,8 @@ def pass_programs(report: Report, pass_name: str) -> tuple[list[Entry], Program,
     entries = report.journal.entries
     if not pass_name:
         return entries, report.original, report.optimized
-    names = [record.name for record in report.journal.passes]
-    ran = [name for name in dict.fromkeys(names) if not name.startswith(PREPARE[0])]  # which edits nothing
+    names = dict.fromkeys([record.name for record in report.journal.passes])
+    ran = [name for name in names if name not in (PREPARE[0], PREPARE[0] + AT_SIZES)]  # which edits nothing
     if pass_name not in ran:
         raise GraphFlowError(f"no pass {pass_name!r:.80} ran", hint="these did: " + ", ".join(ran))
     # What a pass does inside of bodies belongs to the pass `bodies`, which puts it in place.

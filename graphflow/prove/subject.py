@@ -113,8 +113,7 @@ class Subject:
         named = level in PIPELINES
         choices = Choices(level if named else "O2", "" if named else level, self.rules)
         program = self.extract()
-        if getattr(backend, "prepares", False) and not choices.changes_nothing:
-            program.steady = frozenset(program.variables)
+        choices.mark_steady(program, backend)
         program = choices.optimized(program, backend, journal, observer)
         program = specialize(program, case.sizes)
         require_static(program)

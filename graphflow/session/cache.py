@@ -144,8 +144,7 @@ class ProgramCache:
         check_coverage(signature.roots, signature.feeds, cone)
         program = extract(signature.fetches, signature.assigns, signature.feeds, signature.training)
         program.constraints = [entry for entry in program.constraints if entry[2] in cone]
-        if getattr(self.backend, "prepares", False) and not self.choices.changes_nothing:
-            program.steady = frozenset(program.variables).difference(program.updated)
+        self.choices.mark_steady(program, self.backend)
         return program
 
     def plan(self, signature: Signature) -> Plan:

@@ -60,6 +60,11 @@ class Choices:
         """Whether programs are to be left as they are."""
         return self.level == "O0" and not self.pipeline
 
+    def mark_steady(self, program: Program, backend: Backend) -> None:
+        """Tell a program which variables stay the same, for backends that prepare what is made of them."""
+        if getattr(backend, "prepares", False) and not self.changes_nothing:
+            program.steady = frozenset(program.variables).difference(program.updated)
+
     def optimized(
         self,
         program: Program,

@@ -15,7 +15,7 @@ import numpy as np
 
 from graphflow.errors import DTypeError, FeedError
 from graphflow.ir import dims
-from graphflow.ir.data import as_array
+from graphflow.ir.data import as_array, extent
 from graphflow.ir.dims import Dim, Size, Symbol
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.fed_sizes import placeholders_in
@@ -127,10 +127,9 @@ def _check_range(array: np.ndarray, tensor: Tensor) -> None:
     limits = np.iinfo(tensor.dtype.numpy)
     low, high = int(array.min()), int(array.max())
     if low < limits.min or high > limits.max:
-        spread = f"values from {low} to {high}" if low < high else f"the value {low}"
         raise _refuse(
             tensor,
-            f"the feed has {spread}: beyond the range of {tensor.dtype}",
+            f"{extent(low, high)} not fit {tensor.dtype}",
             f"declare the placeholder with dtype=gf.{as_dtype(array.dtype)}, or feed smaller values",
         )
 

@@ -52,14 +52,14 @@ def explain_program(
     describe = getattr(cache.backend, "compilation_note", None)
     if describe is not None:
         notes.append(describe(final, cache.options))
-    made = explain(original, optimized, journal, sized=sized, rest=_rest(cache, final))
+    made = explain(original, optimized, journal, sized=sized, rest=_rest(final))
     kernel_of = getattr(cache.backend, "kernel_of", None)
     return replace(made, note="\n".join(filter(None, notes)), fitted=fitted, kernel_of=kernel_of)
 
 
-def _rest(cache: ProgramCache, program: Program) -> Program | None:
-    """What the backend runs every time, if it makes something of the weights once; else None."""
-    parts = prepare(program) if getattr(cache.backend, "prepares", False) else None
+def _rest(program: Program) -> Program | None:
+    """What runs every time, if something is made of steady weights once; else None."""
+    parts = prepare(program)
     return None if parts is None else parts.rest
 
 
@@ -167,7 +167,7 @@ def memory_of(
             return memory_report(own, name, executable.memory(), is_actual=True, source=source)
         return memory_report(executable.program, name, executable.memory(), source=source)
     program = cache.specialized(plan.program, chosen)
-    rest = _rest(cache, program)
+    rest = _rest(program)
     program = program if rest is None else rest
     source = _source(cache, plan, program, chosen)
     planned = _backend_plan(cache, program)

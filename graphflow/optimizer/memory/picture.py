@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from graphflow.files import atomic_write
+from graphflow.files import write_svg
 from graphflow.optimizer.memory.buffers import Allocation, Buffer
 from graphflow.optimizer.memory.units import show_bytes
 
@@ -57,11 +57,9 @@ def draw_memory(
         peak: what happens at the instant of the peak.
 
     Raises:
-        FileFormatError: if the file cannot be written.
+        FileFormatError: if the file does not end in .svg, or cannot be written.
     """
-    with atomic_write(os.fspath(path)) as file:
-        file.write(memory_svg(list(buffers), allocation, title, capacity, notes, peak).encode("utf-8"))
-    return Path(path)
+    return write_svg(path, memory_svg(list(buffers), allocation, title, capacity, notes, peak))
 
 
 def memory_svg(

@@ -153,7 +153,7 @@ class MemoryReport:
         Pointing at a box tells the value, its bytes, and the lines that made it and read it last.
 
         Raises:
-            FileFormatError: if the file cannot be written.
+            FileFormatError: if the file does not end in .svg, or cannot be written.
         """
         plan = self.plan
         return draw_memory(

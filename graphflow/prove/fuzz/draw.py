@@ -15,7 +15,7 @@ import numpy as np
 from graphflow.ir.dims import Dim
 from graphflow.ir.dtypes import as_dtype
 from graphflow.ir.node import Tensor
-from graphflow.ir.opdef import REQUIRED, OpDef
+from graphflow.ir.opdef import REQUIRED, OpDef, registry
 
 One = TypeVar("One")
 
@@ -176,3 +176,8 @@ _BY_NAME: dict[str, Callable[[Draw, Tensor], Any]] = {
     "padding": lambda draw, tensor: draw.one((0, 1, "same", "valid")),
     "dilation": lambda draw, tensor: draw.one((1, 1, 2)),
 }
+
+
+def call(name: str, *inputs: Any, **attrs: Any) -> Any:
+    """The results of an operator of the registry."""
+    return registry[name](*inputs, **attrs)

@@ -11,10 +11,9 @@ from typing import Any
 
 from graphflow.errors import GraphError
 from graphflow.ir.node import Tensor
-from graphflow.ir.opdef import registry
 from graphflow.ops.branching import cond
 from graphflow.ops.looping import fori_loop, map_, scan, while_loop
-from graphflow.prove.fuzz.draw import Draw
+from graphflow.prove.fuzz.draw import Draw, call
 
 STEPS = ("sin", "tanh", "sigmoid", "abs", "negative", "cos", "relu", "atan")
 
@@ -36,10 +35,6 @@ def control_flow(draw: Draw, tensors: Sequence[Tensor]) -> list[Tensor]:
     return [made] if isinstance(made, Tensor) else [one for one in made if isinstance(one, Tensor)]
 
 
-def _call(name: str, *inputs: Any, **attrs: Any) -> Any:
-    return registry[name](*inputs, **attrs)
-
-
 def _body(draw: Draw, around: Tensor) -> Callable[[Tensor], Tensor]:
     """A function of the shape and dtype of its argument that reads a captured tensor."""
     names = [draw.one(STEPS) for _ in range(draw.number(1, 3))]
@@ -48,12 +43,12 @@ def _body(draw: Draw, around: Tensor) -> Callable[[Tensor], Tensor]:
 
     def body(x: Tensor) -> Tensor:
         for name in names:
-            x = _call(name, x)
-        x = _call("multiply", x, scale)
+            x = call(name, x)
+        x = call("multiply", x, scale)
         if not captures:
             return x
-        total = _call("astype", _call("tanh", _call("sum", around)), dtype=x.dtype)
-        return _call("add", x, total)
+        total = call("astype", call("tanh", call("sum", around)), dtype=x.dtype)
+        return call("add", x, total)
 
     return body
 
@@ -61,7 +56,7 @@ def _body(draw: Draw, around: Tensor) -> Callable[[Tensor], Tensor]:
 def _cond(draw: Draw, x: Tensor, around: Tensor) -> Any:
     predicate = draw.one((True, None, None))
     if predicate is None:
-        predicate = _call("greater", _call("sum", _call("cos", around)), 0.7123)
+        predicate = call("greater", call("sum", call("cos", around)), 0.7123)
     return cond(predicate, _body(draw, around), _body(draw, around), x)
 
 
@@ -69,10 +64,10 @@ def _scan(draw: Draw, x: Tensor, around: Tensor) -> Any:
     first, second, spare = _body(draw, around), _body(draw, around), draw.chance(0.3)
 
     def step(carry: Tensor, row: Tensor) -> Any:
-        new = carry if spare else first(_call("add", carry, row))
+        new = carry if spare else first(call("add", carry, row))
         return new, second(new)
 
-    start = _call("multiply", _call("sum", x, axis=0), 0.3)
+    start = call("multiply", call("sum", x, axis=0), 0.3)
     return list(scan(step, start, x, reverse=draw.chance(0.5)))
 
 
@@ -88,8 +83,8 @@ def _repeated(draw: Draw, x: Tensor, around: Tensor) -> Any:
 def _while(draw: Draw, x: Tensor, around: Tensor) -> Any:
     body, most = _body(draw, around), draw.number(1, 4)
     made = while_loop(
-        lambda state: _call("less", state[0], float(most)),
-        lambda state: (_call("add", state[0], 1.0), body(state[1])),
+        lambda state: call("less", state[0], float(most)),
+        lambda state: (call("add", state[0], 1.0), body(state[1])),
         (0.0, x),
     )
     return made[1]

@@ -15,7 +15,6 @@ import numpy as np
 from graphflow.autodiff.function import function, recompute
 from graphflow.errors import GraphError
 from graphflow.ir.node import Tensor
-from graphflow.ir.opdef import registry
 from graphflow.nn.attention import attention
 from graphflow.nn.losses import binary_cross_entropy_with_logits, cross_entropy
 from graphflow.nn.normalization import layer_norm, rms_norm
@@ -27,7 +26,7 @@ from graphflow.ops.quantization import dequantize_linear, quantize_linear
 from graphflow.ops.quantized_products import matmul_integer
 from graphflow.ops.scattering import scatter_nd
 from graphflow.ops.statistics import clip, var
-from graphflow.prove.fuzz.draw import Draw
+from graphflow.prove.fuzz.draw import Draw, call
 
 
 def piece(draw: Draw, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -44,10 +43,6 @@ def piece(draw: Draw, tensors: Sequence[Tensor]) -> list[Tensor]:
         raise GraphError("there is no float with an axis")
     made = draw.one(_KINDS)(draw, draw.one(floats[-8:]))
     return [made] if isinstance(made, Tensor) else list(made)
-
-
-def _call(name: str, *inputs: Any, **attrs: Any) -> Any:
-    return registry[name](*inputs, **attrs)
 
 
 def _axis(draw: Draw, x: Tensor) -> int:
@@ -72,7 +67,7 @@ def _indices(draw: Draw, x: Tensor, size: int, shape: Sequence[int] | None = Non
     if shape is not None or draw.chance(0.5):
         shape = [draw.number(1, 3) for _ in range(draw.number(0, 2))] if shape is None else shape
         return constant(draw.rng.integers(0, size, tuple(shape)).astype(dtype))
-    return astype(_call("floor", _call("abs", _call("sin", x)) * (0.999 * size)), dtype)
+    return astype(call("floor", call("abs", call("sin", x)) * (0.999 * size)), dtype)
 
 
 # Along axes
@@ -80,14 +75,14 @@ def _indices(draw: Draw, x: Tensor, size: int, shape: Sequence[int] | None = Non
 
 def _running(draw: Draw, x: Tensor) -> Any:
     name = draw.one(("cumulative_sum", "cumulative_sum", "cumulative_prod"))
-    return _call(name, x, axis=_axis(draw, x), exclusive=draw.chance(0.5), reverse=draw.chance(0.5))
+    return call(name, x, axis=_axis(draw, x), exclusive=draw.chance(0.5), reverse=draw.chance(0.5))
 
 
 def _normalized(draw: Draw, x: Tensor) -> Any:
     axis = draw.number(-x.ndim, -1)
     if draw.chance(0.3):
-        mean = _call("mean", x, axis=axis, keepdims=True)
-        return (x - mean) / _call("sqrt", var(x, axis=axis, keepdims=True) + 0.1)
+        mean = call("mean", x, axis=axis, keepdims=True)
+        return (x - mean) / call("sqrt", var(x, axis=axis, keepdims=True) + 0.1)
     sizes = tuple([_size(x, each) for each in range(axis, 0)])
     scale = constant(draw.array(x.dtype.name, sizes)) if draw.chance(0.8) else None
     if draw.chance(0.5):
@@ -98,14 +93,14 @@ def _normalized(draw: Draw, x: Tensor) -> Any:
 
 def _ranked(draw: Draw, x: Tensor) -> Any:
     axis = _axis(draw, x)
-    order = _call("argsort", x, axis=axis, descending=draw.chance(0.5))
-    return _call("take_along_axis", x, order, axis=axis)
+    order = call("argsort", x, axis=axis, descending=draw.chance(0.5))
+    return call("take_along_axis", x, order, axis=axis)
 
 
 def _losses(draw: Draw, x: Tensor) -> Any:
     if draw.chance(0.4):
-        return binary_cross_entropy_with_logits(x, _call("sigmoid", _call("cos", x)))
-    labels = _call("argmax", _call("cos", x), axis=-1)
+        return binary_cross_entropy_with_logits(x, call("sigmoid", call("cos", x)))
+    labels = call("argmax", call("cos", x), axis=-1)
     return cross_entropy(
         x, labels, reduction=draw.one(("mean", "sum", "none")), label_smoothing=draw.one((0.0, 0.1))
     )
@@ -117,22 +112,22 @@ def _losses(draw: Draw, x: Tensor) -> Any:
 def _counted(draw: Draw, x: Tensor) -> Any:
     """One-hot vectors, and products and sums of them."""
     depth = draw.number(1, 6)
-    hot = _call(
+    hot = call(
         "one_hot", _indices(draw, x, depth), depth=depth, axis=draw.one((-1, -1, 0)), dtype=x.dtype.name
     )
     kind = draw.number(0, 2)
     if kind == 0:
-        return _call("matmul", hot, constant(draw.array(x.dtype.name, (depth, draw.number(1, 4)))))
+        return call("matmul", hot, constant(draw.array(x.dtype.name, (depth, draw.number(1, 4)))))
     if kind == 1:
-        return _call("sum", hot, axis=draw.number(0, hot.ndim - 1))
+        return call("sum", hot, axis=draw.number(0, hot.ndim - 1))
     return hot
 
 
 def _taken(draw: Draw, x: Tensor) -> Any:
     axis = _axis(draw, x)
     size = _size(x, axis)
-    taken = _call("take", x, _indices(draw, x, size), axis=axis)
-    return _call("take", taken, _indices(draw, x, 1, ()), axis=0) if draw.chance(0.2) else taken
+    taken = call("take", x, _indices(draw, x, size), axis=axis)
+    return call("take", taken, _indices(draw, x, 1, ()), axis=0) if draw.chance(0.2) else taken
 
 
 def _added_at(draw: Draw, x: Tensor) -> Any:
@@ -142,26 +137,26 @@ def _added_at(draw: Draw, x: Tensor) -> Any:
     places = _indices(draw, x, _size(x, axis), (count,))
     updates = constant(draw.array(x.dtype.name, shape))
     if draw.chance(0.5):
-        return _call("index_add", x, places, updates, axis=axis)
+        return call("index_add", x, places, updates, axis=axis)
     along = _indices(draw, x, _size(x, axis), shape)
-    return _call("add_along_axis", x, along, updates, axis=axis)
+    return call("add_along_axis", x, along, updates, axis=axis)
 
 
 def _scattered(draw: Draw, x: Tensor) -> Any:
     size, count = _size(x, 0), draw.number(1, 3)
     places = constant(draw.rng.permutation(size)[:count].reshape(-1, 1).astype(np.int64))
     if draw.chance(0.3):
-        return _call("gather_nd", x, places)
-    updates = _call("sin", _call("gather_nd", x, places))
+        return call("gather_nd", x, places)
+    updates = call("sin", call("gather_nd", x, places))
     return scatter_nd(x, places, updates, reduction=draw.one(("none", "add", "mul", "max", "min")))
 
 
 def _reversed(draw: Draw, x: Tensor) -> Any:
     if x.ndim < 2:
-        return _call("repeat", x, repeats=draw.number(0, 3), axis=draw.one((None, 0)))
+        return call("repeat", x, repeats=draw.number(0, 3), axis=draw.one((None, 0)))
     time, batch = draw.one(((0, 1), (1, 0)))
     lengths = draw.rng.integers(0, _size(x, time) + 1, _size(x, batch))
-    return _call("reverse_sequence", x, constant(lengths.astype(np.int64)), time_axis=time, batch_axis=batch)
+    return call("reverse_sequence", x, constant(lengths.astype(np.int64)), time_axis=time, batch_axis=batch)
 
 
 # Numbers
@@ -181,8 +176,8 @@ def _quantized(draw: Draw, x: Tensor) -> Any:
 def _narrowed(draw: Draw, x: Tensor) -> Any:
     inner = astype(x, draw.one(("bfloat16", "float16")))
     for _ in range(draw.number(1, 3)):
-        inner = _call(draw.one(("tanh", "sin", "relu", "negative", "square")), inner)
-    return astype(_call("sum", inner, axis=_axis(draw, inner)), x.dtype)
+        inner = call(draw.one(("tanh", "sin", "relu", "negative", "square")), inner)
+    return astype(call("sum", inner, axis=_axis(draw, inner)), x.dtype)
 
 
 def _at_random(draw: Draw, x: Tensor) -> Any:
@@ -192,7 +187,7 @@ def _at_random(draw: Draw, x: Tensor) -> Any:
     if kind == 1:
         return sampling.uniform(x.shape, -1.0, 1.0, dtype=x.dtype)
     if kind == 2:
-        return sampling.bernoulli(_call("sigmoid", x))
+        return sampling.bernoulli(call("sigmoid", x))
     if kind == 3:
         return sampling.shuffle(x, axis=_axis(draw, x))
     return sampling.integers(0, 10, x.shape)
@@ -200,13 +195,13 @@ def _at_random(draw: Draw, x: Tensor) -> Any:
 
 def _solved(draw: Draw, x: Tensor) -> Any:
     """Of x x^T + 3, whose condition is good."""
-    x = _call("tanh", x if x.ndim > 1 else _call("expand_dims", x, axis=0))
+    x = call("tanh", x if x.ndim > 1 else call("expand_dims", x, axis=0))
     size = _size(x, -2)
-    square = _call("matmul", x, _call("permute_dims", x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)))
+    square = call("matmul", x, call("permute_dims", x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)))
     square = square + constant(3.0 * np.eye(size).astype(x.dtype.numpy))
     if draw.chance(0.4):
-        return _call("cholesky", square, upper=draw.chance(0.5))
-    return _call("solve", square, x) if draw.chance(0.6) else _call("inv", square)
+        return call("cholesky", square, upper=draw.chance(0.5))
+    return call("solve", square, x) if draw.chance(0.6) else call("inv", square)
 
 
 # Composites
@@ -217,7 +212,7 @@ def _attended(draw: Draw, x: Tensor) -> Any:
     rows, heads = draw.number(1, 5), draw.number(1, 3)
     q, k, v = [constant(draw.array(dtype, (1, heads, rows, size))) for _ in range(3)]
     mask = constant(draw.array(dtype, (rows, rows))) if draw.chance(0.4) else None
-    q = q * _call("mean", x, axis=tuple(range(x.ndim - 1))) if draw.chance(0.5) else q + _call("mean", x)
+    q = q * call("mean", x, axis=tuple(range(x.ndim - 1))) if draw.chance(0.5) else q + call("mean", x)
     return attention(q, k, v, mask=mask, causal=draw.chance(0.4))
 
 
@@ -234,12 +229,12 @@ def _summed(draw: Draw, x: Tensor) -> Any:
 
 def _by_sizes(draw: Draw, x: Tensor) -> Any:
     """Sizes as numbers, symbolic ones too."""
-    sizes = _call("shape_of", x)
-    count = _call("prod", sizes)
-    mean = _call("divide", _call("sum", x), astype(count, x.dtype))
-    places = _call("iota", size=x.shape[0], dtype=draw.one(("int32", "int64")))
+    sizes = call("shape_of", x)
+    count = call("prod", sizes)
+    mean = call("divide", call("sum", x), astype(count, x.dtype))
+    places = call("iota", size=x.shape[0], dtype=draw.one(("int32", "int64")))
     shape = (x.shape[0], *[1] * (x.ndim - 1))
-    return [mean, _call("add", x, astype(_call("reshape", places, shape=shape), x.dtype))]
+    return [mean, call("add", x, astype(call("reshape", places, shape=shape), x.dtype))]
 
 
 def _wrapped(draw: Draw, x: Tensor) -> Any:
@@ -248,7 +243,7 @@ def _wrapped(draw: Draw, x: Tensor) -> Any:
 
     def body(value: Tensor) -> Tensor:
         for name in names:
-            value = _call(name, value)
+            value = call(name, value)
         return value
 
     return draw.one((function, recompute))(body)(clip(x, -3.0, 3.0))

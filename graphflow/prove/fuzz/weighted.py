@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from graphflow.ir.node import Tensor
-from graphflow.ir.opdef import registry
 from graphflow.nn.convolution import conv_transpose
 from graphflow.nn.normalization import batch_norm, group_norm, instance_norm
 from graphflow.nn.resize import resize
@@ -21,22 +20,16 @@ from graphflow.ops.branching import cond
 from graphflow.ops.declare import constant
 from graphflow.ops.looping import scan
 from graphflow.ops.statistics import clip
-from graphflow.prove.fuzz.draw import Draw
+from graphflow.optimizer.rules.packing import LEAST_ELEMENTS
+from graphflow.prove.fuzz.draw import Draw, call
 
 Fed = Callable[..., Tensor]
 """A new float32 input of a shape; with `batched=True` its first axis may be symbolic."""
-
-_LEAST_MATRIX = 1024
-"""Elements of a matrix from which on it is cut into panels."""
 
 
 def weighted(draw: Draw, fed: Fed) -> list[Tensor]:
     """The results of one convolution, product, or loop around a product."""
     return [draw.one(_KINDS)(draw, fed)]
-
-
-def _call(name: str, *inputs: Any, **attrs: Any) -> Any:
-    return registry[name](*inputs, **attrs)
 
 
 def _numbers(draw: Draw, *shape: int) -> np.ndarray:
@@ -58,7 +51,7 @@ def _weights(draw: Draw, fed: Fed, *shape: int) -> Tensor:
 
 
 def _transposed(x: Tensor, axes: Sequence[int]) -> Tensor:
-    made: Tensor = _call("permute_dims", x, axes=tuple(axes))
+    made: Tensor = call("permute_dims", x, axes=tuple(axes))
     return made
 
 
@@ -86,7 +79,7 @@ def _convolved(draw: Draw, fed: Fed) -> Tensor:
     kernel = [draw.one((1, 1, 2, 3, 3, 5)) for _ in range(axes)]
     x = _image(draw, fed, channels, axes)
     w = _weights(draw, fed, outputs, channels // groups, *kernel)
-    y = _call("conv", x, w, groups=groups, **_geometry(draw, axes))
+    y = call("conv", x, w, groups=groups, **_geometry(draw, axes))
     return _followed(draw, fed, y, 1, again=_of_channels)
 
 
@@ -103,7 +96,7 @@ def _of_channels(draw: Draw, fed: Fed, y: Tensor) -> Tensor:
     """Another convolution of a result, of its own shape, so that the two can be added."""
     channels = int(y.shape[1])
     kernel = [draw.one((1, 3)) for _ in y.shape[2:]]
-    made: Tensor = _call("conv", y, _weights(draw, fed, channels, channels, *kernel), padding="same")
+    made: Tensor = call("conv", y, _weights(draw, fed, channels, channels, *kernel), padding="same")
     return made
 
 
@@ -124,7 +117,7 @@ def _normalized(draw: Draw, fed: Fed) -> Tensor:
     channels, outputs = draw.number(1, 8), 4 * draw.number(1, 5)
     x = _image(draw, fed, channels, 2)
     w = _weights(draw, fed, outputs, channels, draw.one((1, 3)), 3)
-    x = _call("conv", x, w, **_geometry(draw, 2))
+    x = call("conv", x, w, **_geometry(draw, 2))
     vector = [constant(_numbers(draw, outputs)) for _ in range(3)]
     variance = constant(draw.rng.uniform(0.5, 2.0, outputs).astype(np.float32))
     kind = draw.number(0, 2)
@@ -160,9 +153,9 @@ def _pooled(draw: Draw, fed: Fed) -> Tensor:
     given = {"strides": strides, "padding": draw.one((0, 0, "same")), "ceil_mode": draw.chance(0.3)}
     if kind == 2:
         given["count_include_pad"] = draw.chance(0.5)
-        made = _call("avg_pool", x, window=window, **given)
+        made = call("avg_pool", x, window=window, **given)
     else:
-        made = _call("max_pool", x, window=window, **given)
+        made = call("max_pool", x, window=window, **given)
     return made
 
 
@@ -172,7 +165,7 @@ def _pooled(draw: Draw, fed: Fed) -> Tensor:
 def _matrix(draw: Draw, fed: Fed) -> Tensor:
     """A matrix that is large enough for a kernel, or nearly."""
     rows = draw.one((1, 3, 16, 31, 32, 40, 65))
-    columns = -(-_LEAST_MATRIX // rows) if draw.chance(0.7) else draw.one((1, 15, 16, 17, 48, 100))
+    columns = -(-LEAST_ELEMENTS // rows) if draw.chance(0.7) else draw.one((1, 15, 16, 17, 48, 100))
     if draw.chance(0.3):
         rows, columns = columns, rows
     return _weights(draw, fed, rows, min(columns, 400))
@@ -184,16 +177,16 @@ def _multiplied(draw: Draw, fed: Fed) -> Tensor:
     x = fed((*lead, int(w.shape[0])), batched=bool(lead))
     if draw.chance(0.2) and x.ndim == 2:
         x = _transposed(_transposed(x, (1, 0)), (1, 0))
-    y = _call("matmul", x, w)
+    y = call("matmul", x, w)
     if draw.chance(0.3):
-        other = _call("matmul", x, _weights(draw, fed, *[int(size) for size in w.shape]))
-        y = _call(draw.one(("add", "multiply", "concat")), y, other)
+        other = call("matmul", x, _weights(draw, fed, *[int(size) for size in w.shape]))
+        y = call(draw.one(("add", "multiply", "concat")), y, other)
     return _followed(draw, fed, y, -1, again=_of_rows)
 
 
 def _of_rows(draw: Draw, fed: Fed, y: Tensor) -> Tensor:
     size = int(y.shape[-1])
-    made: Tensor = _call("matmul", y, _weights(draw, fed, size, size))
+    made: Tensor = call("matmul", y, _weights(draw, fed, size, size))
     return made
 
 
@@ -202,21 +195,21 @@ def _looped(draw: Draw, fed: Fed) -> Tensor:
     size = draw.one((32, 33, 40))
     w, v = _weights(draw, fed, size, size), _weights(draw, fed, size, size)
     xs = fed((draw.number(1, 3), draw.number(1, 3), size))
-    rows = _call("sum", xs, axis=0)
+    rows = call("sum", xs, axis=0)
     if draw.chance(0.3):
-        total = _call("sum", _call("sin", xs))
+        total = call("sum", call("sin", xs))
         made = cond(
-            _call("greater", total, 0.1234),
-            lambda: _followed(draw, fed, _call("matmul", rows, w), -1),
-            lambda: _call("add", _call("matmul", rows, v), rows),
+            call("greater", total, 0.1234),
+            lambda: _followed(draw, fed, call("matmul", rows, w), -1),
+            lambda: call("add", call("matmul", rows, v), rows),
         )
         return made if isinstance(made, Tensor) else made[0]
     bias = constant(_numbers(draw, size))
 
     def step(h: Tensor, row: Tensor) -> Any:
-        new = _call("add", _call("matmul", h, w), _call("matmul", row, v))
-        new = _call(draw.one(("tanh", "relu", "sigmoid")), _call("add", new, bias))
-        return new, _call("matmul", new, v) if draw.chance(0.4) else new
+        new = call("add", call("matmul", h, w), call("matmul", row, v))
+        new = call(draw.one(("tanh", "relu", "sigmoid")), call("add", new, bias))
+        return new, call("matmul", new, v) if draw.chance(0.4) else new
 
     last, every = scan(step, rows, xs, reverse=draw.chance(0.4))
     return last if draw.chance(0.3) else every
@@ -245,24 +238,22 @@ def _one_more(draw: Draw, fed: Fed, y: Tensor, axis: int, again: Any) -> Tensor:
         size = int(y.shape[axis]) if isinstance(y.shape[axis], int) else 1
         shape = (size, *[1] * (y.ndim - 2)) if axis == 1 else (size,)
         vector = constant(_numbers(draw, *shape)) if draw.chance(0.7) else fed(shape)
-        made = _call(
-            draw.one(("add", "add", "multiply")), *((y, vector) if draw.chance(0.5) else (vector, y))
-        )
+        made = call(draw.one(("add", "add", "multiply")), *((y, vector) if draw.chance(0.5) else (vector, y)))
     elif kind == 2:
-        made = _call("relu", y)
+        made = call("relu", y)
     elif kind == 3:
         limit = draw.one((0.0, -0.0, 0.5, -1.0, float("inf")))
-        made = _call(draw.one(("maximum", "minimum")), *((y, limit) if draw.chance(0.5) else (limit, y)))
+        made = call(draw.one(("maximum", "minimum")), *((y, limit) if draw.chance(0.5) else (limit, y)))
     elif kind == 4:
         made = clip(y, *draw.one(((0.0, 6.0), (-1.0, 1.0), (0.5, None), (None, 0.25))))
     elif kind == 5:
-        made = _call("add", y, _call(draw.one(("sin", "negative", "identity")), y))
+        made = call("add", y, call(draw.one(("sin", "negative", "identity")), y))
     elif kind == 6 and again is not None:
-        made = _call("add", *((y, again(draw, fed, y)) if draw.chance(0.5) else (again(draw, fed, y), y)))
+        made = call("add", *((y, again(draw, fed, y)) if draw.chance(0.5) else (again(draw, fed, y), y)))
     elif kind == 7:
-        made = _call(draw.one(("silu", "hard_swish", "sigmoid", "tanh", "leaky_relu")), y)
+        made = call(draw.one(("silu", "hard_swish", "sigmoid", "tanh", "leaky_relu")), y)
     else:
-        made = _call("multiply", y, draw.one((2.0, -1.0, 0.5)))
+        made = call("multiply", y, draw.one((2.0, -1.0, 0.5)))
     return made
 
 

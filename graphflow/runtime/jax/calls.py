@@ -7,6 +7,7 @@ the switch (entering it costs a fifth of a small call); only 64-bit feeds have t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,16 +23,19 @@ from graphflow.runtime.jax.cache import persistent_cache
 Call = Callable[..., Sequence[Any]]
 
 
-class FlatCall:
+class FlatCall(ABC):
     """What runs by one call with a flat list of arguments; see `graphflow.runtime.backend.Executable`.
 
     Attributes:
+        updated, kept: names of variables, in the order of arguments.
         flat: (updated, kept, feeds, the key if it is used) -> (fetches, new values), both flat.
     """
 
     __slots__ = ()
 
     program: Program
+    updated: tuple[str, ...]
+    kept: tuple[str, ...]
     uses_key: bool
     flat: Call
 
@@ -42,6 +46,14 @@ class FlatCall:
         outputs = self.flat(*updated, *kept, *feeds, *([key] if self.uses_key else []))
         count = self.program.fetch_count
         return outputs[:count], outputs[count:]
+
+    @abstractmethod
+    def memory(self) -> dict[str, int]:
+        """XLA's own numbers, in bytes."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """The optimised HLO."""
 
 
 def compile_function(
@@ -76,6 +88,17 @@ def compile_function(
             f"XLA cannot compile {what}: {error}",
             hint="backend='numpy' runs the same graph without a compiler",
         ) from error
+
+
+def tried(function: Callable[..., Any], options: Mapping[str, str | bool]) -> str:
+    """What XLA:CPU makes of a function of one number; "" on other targets, and where an option is unknown."""
+    if jax.default_backend() != "cpu":
+        return ""
+    try:
+        lowered = jax.jit(function).lower(jax.ShapeDtypeStruct((), np.float32))
+        return str(lowered.compile(compiler_options=dict(options)).as_text())
+    except Exception:  # whatever a jaxlib says that has no such option
+        return ""
 
 
 def dispatcher(compiled: Any) -> Call:

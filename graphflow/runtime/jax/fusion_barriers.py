@@ -19,10 +19,10 @@ from functools import cache
 from typing import Any
 
 import jax
-import numpy as np
 
 from graphflow.ir.node import Node, Tensor
 from graphflow.optimizer.program import Program
+from graphflow.runtime.jax.calls import tried
 
 OPTIONS: dict[str, str | bool] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 """The pass that drops barriers before fusion, left out."""
@@ -60,7 +60,7 @@ def repeated_values(program: Program) -> frozenset[Tensor]:
     0
     """
     order = program.order()
-    if len(order) < _SMALL or not _is_known():
+    if len(order) < _SMALL:
         return frozenset()
     readers = Counter(program.outputs)
     whole = dict.fromkeys(program.outputs)
@@ -69,7 +69,7 @@ def repeated_values(program: Program) -> frozenset[Tensor]:
         if node.op.traits.isdisjoint({"elementwise", "injective"}):
             whole.update(dict.fromkeys(node.inputs))
     lengths = _lengths(order)
-    if sum([lengths.get(tensor, 0) for tensor in whole]) <= 2 * len(order):
+    if sum([lengths.get(tensor, 0) for tensor in whole]) <= 2 * len(order) or not _is_known():
         return frozenset()
     return frozenset(_chosen(order, readers))
 
@@ -113,10 +113,4 @@ def _chosen(order: Sequence[Node], readers: Mapping[Tensor, int]) -> Iterator[Te
 @cache
 def _is_known() -> bool:
     """Whether XLA runs on the CPU here, and keeps barriers when it is told to."""
-    if jax.default_backend() != "cpu":
-        return False
-    try:
-        compiled = jax.jit(separate).lower(jax.ShapeDtypeStruct((), np.float32)).compile(OPTIONS)
-    except Exception:  # whatever a jaxlib says that has no such option
-        return False
-    return "opt-barrier" in str(compiled.as_text())
+    return "opt-barrier" in tried(separate, OPTIONS)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from functools import cache
 
-import jax
 import numpy as np
 
 from graphflow.ir.body import nested_nodes
 from graphflow.ir.node import Tensor
 from graphflow.optimizer.program import Program
 from graphflow.runtime.jax import fusion_barriers
+from graphflow.runtime.jax.calls import tried
 
 _KIND = "LIBRARY_FUSION_TYPE_"
 _OPTIONS: dict[str, str | bool] = {
@@ -91,10 +91,4 @@ def _is_even(array: np.ndarray) -> bool:
 @cache
 def _is_known() -> bool:
     """Whether XLA runs on the CPU here, and knows the option."""
-    if jax.default_backend() != "cpu":
-        return False
-    try:
-        jax.jit(lambda x: x).lower(jax.ShapeDtypeStruct((), np.float32)).compile(compiler_options=_OPTIONS)
-    except Exception:  # whatever a jaxlib says that has no such option
-        return False
-    return True
+    return bool(tried(lambda x: x, _OPTIONS))

@@ -71,7 +71,8 @@ def lower(program: Program, separated: frozenset[Tensor] = frozenset()) -> Lower
     order = program.order()
     updated = tuple(program.updated)
     reads = {node.name: node for node in order if node.op.name == "variable"}
-    kept = tuple(name for name in reads if name not in set(updated))
+    changed = set(updated)
+    kept = tuple([name for name in reads if name not in changed])
     large = [node for node in order if node.op.name == "constant" and node.attrs.value.nbytes >= INLINE_BYTES]
     keys = [node for node in order if node.op.name == "session_key"]
 

@@ -17,10 +17,7 @@ from typing import Any
 from graphflow.optimizer.memory.units import show_bytes
 from graphflow.optimizer.preparation import Preparation
 from graphflow.optimizer.program import Program
-from graphflow.runtime.backend import Executable
 from graphflow.runtime.jax.calls import FlatCall
-
-Pick = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class PreparedExecutable(FlatCall):
@@ -30,14 +27,13 @@ class PreparedExecutable(FlatCall):
         note: what was prepared, for the record of the compilation.
     """
 
-    def __init__(self, program: Program, parts: Preparation, first: Any, rest: Any) -> None:
-        self.program: Program = parts.rest
-        self.updated: tuple[str, ...] = rest.updated
-        read = [node.name for node in program.order() if node.op.name == "variable"]
-        self.kept = tuple([name for name in read if name not in set(self.updated)])
-        self.uses_key: bool = rest.uses_key
+    def __init__(self, program: Program, parts: Preparation, first: FlatCall, rest: FlatCall) -> None:
+        self.program = parts.rest
+        self.updated = rest.updated
+        self.kept = tuple(dict.fromkeys((*first.kept, *rest.kept)))
+        self.uses_key = rest.uses_key
         self.note = ", ".join(filter(None, (note_of(parts), getattr(rest, "note", ""))))
-        self._rest: Executable = rest
+        self._rest = rest
         self._bytes = parts.bytes
         self._feed_count = len(program.feeds)
         self._prepared = _Prepared(first.flat, len(parts.first.outputs))
@@ -62,8 +58,7 @@ class PreparedExecutable(FlatCall):
 
     def text(self) -> str:
         """The optimised HLO of the part that runs every time."""
-        text: str = self._rest.text()  # type: ignore[attr-defined]
-        return text
+        return self._rest.text()
 
 
 class _Prepared:

@@ -6,7 +6,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 
+import graphflow as gf
 from graphflow.optimizer.memory import Buffer, allocate
 from graphflow.optimizer.memory.picture import draw_memory, memory_svg
 
@@ -85,3 +87,10 @@ def test_notes_and_what_happens_at_the_peak() -> None:
     said = [one[0] for one in rectangles(document)]
     assert said[0].splitlines()[1:] == ["made at <x>:1"] and len(said[1].splitlines()) == 1
     assert "peak at 1, exp (x.py:2)" in document
+
+
+def test_only_svg_files_are_written(tmp_path: Path) -> None:
+    buffers = [Buffer("a", 0, 2, 64)]
+    with pytest.raises(gf.FileFormatError, match=r"'plan\.png' is no \.svg file"):
+        draw_memory(buffers, allocate(buffers), tmp_path / "plan.png")
+    assert not list(tmp_path.iterdir())

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from xml.sax.saxutils import escape
 
-from graphflow.errors import AttributeValueError, FileFormatError
-from graphflow.files import atomic_write
+from graphflow.errors import AttributeValueError
 
 WIDTH = 1200.0
 LEFT, RIGHT = 96.0, 24.0
@@ -19,22 +16,6 @@ _CHARACTER = 0.56
 """The width of a character, as a part of the size of the font."""
 
 _TICKS = 10
-
-
-def written(path: str | os.PathLike[str], drawing: str) -> Path:
-    """Write an SVG document.
-
-    Raises:
-        FileFormatError: if the file does not end in .svg, or cannot be written.
-    """
-    target = Path(path)
-    if target.suffix.lower() != ".svg":
-        raise FileFormatError(
-            f"{target.name!r} is no .svg file", hint="end the name in .svg: browsers show such pictures"
-        )
-    with atomic_write(os.fspath(path)) as file:
-        file.write(drawing.encode("utf-8"))
-    return target
 
 
 def clean(said: object) -> str:

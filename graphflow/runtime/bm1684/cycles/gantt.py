@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graphflow.files import write_svg
 from graphflow.runtime.bm1684 import isa
 from graphflow.runtime.bm1684.cycles.drawing import (
     ALERT,
@@ -21,7 +22,6 @@ from graphflow.runtime.bm1684.cycles.drawing import (
     rectangle,
     text,
     text_width,
-    written,
 )
 from graphflow.runtime.bm1684.cycles.schedule import NONE, Span, Timeline
 from graphflow.runtime.bm1684.isa import Command, Direction
@@ -92,7 +92,7 @@ def draw_timeline(
         FileFormatError: if the file does not end in .svg, or cannot be written.
         AttributeValueError: as `timeline_svg`.
     """
-    return written(path, timeline_svg(made, start=start, end=end, title=title))
+    return write_svg(path, timeline_svg(made, start=start, end=end, title=title))
 
 
 def timeline_svg(

@@ -8,18 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from graphflow.files import write_svg
 from graphflow.runtime.bm1684.chip import BANK_BYTES, BANKS, LANE_BYTES
-from graphflow.runtime.bm1684.cycles.drawing import (
-    LEFT,
-    RIGHT,
-    TEXT,
-    WIDTH,
-    Axis,
-    document,
-    legend,
-    text,
-    written,
-)
+from graphflow.runtime.bm1684.cycles.drawing import LEFT, RIGHT, TEXT, WIDTH, Axis, document, legend, text
 from graphflow.runtime.bm1684.cycles.schedule import Span, Timeline
 from graphflow.runtime.bm1684.cycles.touches import Touch, touches
 
@@ -99,7 +90,7 @@ def draw_local_memory(
         AttributeValueError: if the part is empty.
         ChipFault: as `touches`.
     """
-    return written(path, local_memory_svg(made, start=start, end=end, title=title))
+    return write_svg(path, local_memory_svg(made, start=start, end=end, title=title))
 
 
 def local_memory_svg(
